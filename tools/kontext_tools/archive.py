@@ -1,0 +1,319 @@
+"""The archive: bytes on their way in and out of the blobs.
+
+What this is: finished outputs become files before any row says so, sources become attachments, and what an edit
+changed is measured. What it is not: states or leases (`steps`). Above: steps, studio. Below: sources, http, blobs,
+images, changes.
+
+Outputs die in minutes at some hosts, so they come first: stream to a temporary file, limits, magic bytes, decode,
+sha-256, fsync, rename, fsync of the folder, and then the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from kontext_tools import changes, images
+from kontext_tools.blobs.base import Blobs, storage_failure
+from kontext_tools.changes import Change
+from kontext_tools.clocks import Clock
+from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageFull
+from kontext_tools.http import Blocked, Http, Lost, Refetched, TooLarge
+from kontext_tools.images import MAX_OUTPUT_BYTES, ImageFacts
+from kontext_tools.jobs import Job, Output, Send, Source, SourceKind
+from kontext_tools.providers.base import Attachment, Offer, RemoteOutput
+from kontext_tools.sources import Picture, Sources
+from kontext_tools.stores.base import JobNews, Store
+
+FULL_AGAIN_S = 30.0
+LOST_AGAIN_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Expired(Exception):
+    """The links do not work (any more): fresh ones are needed."""
+
+    def __init__(self, failure: Failure | None = None) -> None:
+        super().__init__("expired")
+        self.failure = failure or _expired()
+
+
+class Unfinished(Exception):
+    """Not now: the disk is full, or the connection broke. The step is taken again in `again_s`."""
+
+    def __init__(self, failure: Failure | None, again_s: float) -> None:
+        super().__init__("unfinished")
+        self.failure = failure
+        self.again_s = again_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What an archiving brought: new outputs, how many the send has in all, and why some are missing."""
+
+    outputs: tuple[Output, ...]
+    total: int
+    failure: Failure | None
+    news: JobNews
+
+
+class Archive:
+    """Moves pictures between providers and blobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        sources: Sources,
+        http: Http,
+        clock: Clock,
+        *,
+        output_dir: Path | None = None,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._sources = sources
+        self._http = http
+        self._clock = clock
+        self._output_dir = output_dir
+        self._copies: dict[str, anyio.Event] = {}
+
+    async def sweep(self) -> None:
+        """Remove what dead processes left half-written."""
+        await self._blobs.sweep()
+
+    async def keep_source(self, picture: Picture) -> str:
+        """Keep a cleaned source by its sha-256; give its key."""
+        key = f"sources/{picture.facts.sha256}.{picture.facts.extension}"
+        if not await self._is_kept(key, picture.facts):
+            await self._blobs.write(key, picture.data)
+        return key
+
+    async def _is_kept(self, key: str, facts: ImageFacts) -> bool:
+        data = await self._blobs.read(key)
+        return data is not None and await _sha256(data) == facts.sha256
+
+    async def read(self, key: str, facts: ImageFacts) -> bytes:
+        """Give kept bytes, proven unchanged.
+
+        Raises:
+            ResultInvalid: the file was changed or removed since.
+        """
+        data = await self._blobs.read(key)
+        if data is not None and await _sha256(data) == facts.sha256:
+            return data
+        what = "removed" if data is None else "changed"
+        raise ResultInvalid(
+            f"The kept file was {what} since it was written, so it is not served.",
+            fix="Use another image (find one with `kontext images`), or make the edit again.",
+        )
+
+    def attachment(self, job: Job, offer: Offer) -> Attachment | None:
+        """Give the picture that goes out with a job: its address where the host fetches, else our kept bytes."""
+        source = job.source
+        if source is None:
+            return None
+        if source.kind is SourceKind.URL and offer.takes_url:
+            return Attachment(url=source.url, facts=source.facts)
+        blob, facts = source.blob, source.facts
+        assert blob is not None and facts is not None
+
+        async def read() -> bytes:
+            return await self.read(blob, facts)
+
+        return Attachment(facts=facts, read=read)
+
+    async def copy_source(self, job: Job) -> Source | None:
+        """Fetch our own copy of an https source, once per process; a failure is told as a warning.
+
+        Gives the source as it stands afterwards.
+        """
+        source = job.source
+        if source is None or source.url is None or source.blob is not None:
+            return source
+        under_way = self._copies.get(job.id)
+        if under_way is not None:
+            await under_way.wait()
+            stored = await self._store.any_job(job.id)
+            return None if stored is None else stored.source
+        done = self._copies[job.id] = anyio.Event()
+        try:
+            picture = await self._sources.from_url(source.url, self._blobs.temporary())
+            source = replace(source, facts=picture.facts, blob=await self.keep_source(picture))
+            news = JobNews(source=source)
+        except KontextError:
+            news = JobNews(
+                warnings=("The source could not be fetched by us, so there is no 'before' and no change report.",)
+            )
+        finally:
+            done.set()
+        await self._store.add_news(job.id, news)
+        return source
+
+    async def keep(self, job: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
+        """Make a send's outputs files, each whole before it counts.
+
+        Raises:
+            Expired: no output could be fetched because the links died.
+            Unfinished: no space, or the connection broke; what was kept stays.
+        """
+        have = {output.n for output in job.outputs}
+        fresh: list[Output] = []
+        warnings: list[str] = []
+        failure: Failure | None = None
+        for n, remote in enumerate(outputs[: send.count], start=send.first_output):
+            if n in have:
+                continue
+            try:
+                fresh.append(await self._keep_one(job, send, n, remote))
+            except ResultInvalid as invalid:
+                failure = invalid.failure
+                warnings.append(f"Image {n} was not kept: {invalid.failure.message}")
+        missing = send.count - len(outputs[: send.count])
+        if missing > 0:
+            warnings.append(f"The provider gave {len(outputs)} of {send.count} images.")
+        warnings += _format_warnings(job, fresh)
+        change = await self._change(job, fresh)
+        if change is not None:
+            warnings += changes.warnings(change)
+        mine = range(send.first_output, send.first_output + send.count)
+        total = len(fresh) + len([n for n in have if n in mine])
+        return Kept(
+            outputs=tuple(fresh),
+            total=total,
+            failure=failure,
+            news=JobNews(change=change, warnings=tuple(warnings)),
+        )
+
+    async def _keep_one(self, job: Job, send: Send, n: int, remote: RemoteOutput) -> Output:
+        try:
+            temporary = self._blobs.temporary()
+            try:
+                await self._receive(remote, temporary)
+                facts = await anyio.to_thread.run_sync(lambda: images.read_output(temporary))
+                key = f"images/{job.id}-{n}.{facts.extension}"
+                await self._blobs.keep(temporary, key)
+            finally:
+                temporary.unlink(missing_ok=True)
+            seed = remote.seed if remote.seed is not None else send.seed
+            output = Output(n=n, facts=facts, blob=key, seed=seed, remote_url=remote.url)
+            sidecar = _sidecar(job, output, self._clock.now())
+            await self._blobs.write(f"images/{job.id}-{n}.json", sidecar)
+        except StorageFull as full:
+            paid = Billed.NO if send.price.amount == 0 else Billed.YES
+            raise Unfinished(replace(full.failure, billed=paid, job_id=job.id), FULL_AGAIN_S) from full
+        await self._copy_out(job, output)
+        return output
+
+    async def _receive(self, remote: RemoteOutput, temporary: Path) -> None:
+        try:
+            if remote.data is not None:
+                await anyio.to_thread.run_sync(temporary.write_bytes, remote.data)
+                return
+            assert remote.url is not None
+            await self._http.download(remote.url, temporary, max_bytes=MAX_OUTPUT_BYTES)
+        except Refetched as answered:
+            if answered.status in (401, 403, 404, 410):
+                raise Expired from answered
+            raise Unfinished(None, LOST_AGAIN_S) from answered
+        except Lost as lost:
+            raise Unfinished(None, LOST_AGAIN_S) from lost
+        except TooLarge as large:
+            raise _invalid("it is over 64 MB") from large
+        except Blocked as blocked:
+            raise _invalid(f"its address may not be fetched ({blocked})") from blocked
+        except OSError as error:
+            raise storage_failure(error) from error
+
+    async def _change(self, job: Job, fresh: Sequence[Output]) -> Change | None:
+        first = next((output for output in fresh if output.n == 1), None)
+        if first is None or job.source is None:
+            return None
+        source = await self.copy_source(job)
+        if source is None or source.blob is None or source.facts is None:
+            return None
+        try:
+            before = await self.read(source.blob, source.facts)
+            after = await self.read(first.blob, first.facts)
+            return await anyio.to_thread.run_sync(changes.compare, before, after)
+        except KontextError:
+            return None
+
+    async def _copy_out(self, job: Job, output: Output) -> None:
+        """Copy a finished image to the operator's folder under a readable name; nothing is overwritten."""
+        source = self._blobs.path(output.blob)
+        if self._output_dir is None or source is None:
+            return
+        folder, stem, suffix = self._output_dir, f"{job.id}-{output.n}", f".{output.facts.extension}"
+
+        def copy() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            for attempt in range(100):
+                target = folder / f"{stem}{f'-{attempt + 1}' if attempt else ''}{suffix}"
+                try:
+                    with target.open("xb") as out, source.open("rb") as kept:
+                        shutil.copyfileobj(kept, out)
+                    return
+                except FileExistsError:
+                    continue
+
+        try:
+            await anyio.to_thread.run_sync(copy)
+        except OSError as error:
+            log.warning("the copy to KONTEXT_OUTPUT_DIR failed: %s", error.strerror)
+
+
+async def _sha256(data: bytes) -> str:
+    return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).hexdigest())
+
+
+def _sidecar(job: Job, output: Output, now: datetime) -> bytes:
+    """Give the facts of a result as the JSON that lies beside it: what was asked and what came, no secret."""
+    facts = {
+        "ref": f"{job.id}/{output.n}",
+        "tool": job.tool,
+        **{name: value for name, value in job.edit.parameters().items() if name != "seed"},
+        "sent_prompt": job.sent_prompt,
+        "label": job.edit.label or None,
+        "seed": output.seed,
+        "provider": job.provider,
+        "model": job.model,
+        "parent": None if job.source is None else job.source.parent,
+        "depth": job.depth,
+        "asked_at": job.created_at.isoformat(),
+        "kept_at": now.isoformat(),
+        **output.facts.to_dict(),
+    }
+    told = {name: value for name, value in facts.items() if value is not None}
+    return (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def _format_warnings(job: Job, outputs: Sequence[Output]) -> list[str]:
+    asked = job.edit.output_format
+    other = {output.facts.extension for output in outputs} - {asked}
+    return [f"{asked} was asked for and {extension} was delivered." for extension in sorted(other)]
+
+
+def _invalid(reason: str) -> ResultInvalid:
+    return ResultInvalid(
+        f"The provider's result was not kept: {reason}.",
+        fix="Call again with the same arguments and a new request_key, or set provider to another one.",
+        billed=Billed.YES,
+    )
+
+
+def _expired() -> Failure:
+    return ResultExpired(
+        "The provider's link to the result died before it was fetched.",
+        fix="Let a person look for the picture at the provider; then call again with a new request_key.",
+    ).failure

@@ -1,0 +1,59 @@
+"""Blobs keep bytes: results as delivered, sources as sent.
+
+What this is: the seam. What it is not: rows (`stores`), or what the bytes mean (`images`). Above: engine, studio,
+sources. Below: errors. Implemented by `files` (one machine) and, later, S3.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Protocol
+
+from kontext_tools.errors import KontextError, StorageFull
+
+
+class Blobs(Protocol):
+    """Where bytes are kept, by key such as `images/red-car-4k7q-1.png`."""
+
+    def temporary(self) -> Path:
+        """Give a fresh path on the same file system, for a stream to be written to; swept at start if left over."""
+        ...
+
+    async def keep(self, temporary: Path, key: str) -> None:
+        """Make a temporary file durable under a key: fsync, rename, fsync of the folder.
+
+        Raises:
+            StorageFull: no space.
+        """
+        ...
+
+    async def write(self, key: str, data: bytes) -> None:
+        """Keep bytes under a key, durably. Raises `StorageFull`."""
+        ...
+
+    async def read(self, key: str) -> bytes | None:
+        """Give the bytes, or `None` where the key holds nothing."""
+        ...
+
+    def path(self, key: str) -> Path | None:
+        """Give the absolute path of a key, where blobs are files of this machine."""
+        ...
+
+    def key_of(self, path: Path) -> str | None:
+        """Give the key of a path that lies within the blobs, else `None`."""
+        ...
+
+    async def sweep(self) -> None:
+        """Remove temporary files that no living process writes."""
+        ...
+
+
+def storage_failure(error: OSError) -> KontextError:
+    """Give the failure that an error of the file system stands for."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else "it is not writable or the disk failed"
+    return StorageFull(
+        f"The data folder cannot be written: {what}.",
+        fix="A person must free space or mend the rights of KONTEXT_DATA_DIR; then call again.",
+    )

@@ -1,0 +1,131 @@
+"""Blobs as files of this machine: temporary file, fsync, rename, fsync of the folder.
+
+Above: app, engine, studio. Below: errors. Files 0600, folders 0700.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
+
+from kontext_tools.blobs.base import storage_failure
+
+T = TypeVar("T")
+
+STALE_TEMPORARY_S = 3600.0
+"""A temporary file that nobody has touched for so long belongs to no living process: a download takes minutes."""
+
+
+class FileBlobs:
+    """Keeps bytes under one folder. See `blobs.base.Blobs` for the verbs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._temporary = folder / ".tmp"
+
+    def temporary(self) -> Path:
+        """Give a fresh path in the folder's own `.tmp`."""
+        try:
+            _make(self._temporary)
+            path = self._temporary / secrets.token_hex(16)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise storage_failure(error) from error
+        return path
+
+    async def keep(self, temporary: Path, key: str) -> None:
+        """Make a temporary file durable under a key."""
+        await _in_thread(lambda: self._keep(temporary, self._path(key)))
+
+    async def write(self, key: str, data: bytes) -> None:
+        """Keep bytes under a key; the same key is replaced as a whole or not at all."""
+
+        def write() -> None:
+            temporary = self.temporary()
+            try:
+                temporary.write_bytes(data)
+                self._keep(temporary, self._path(key))
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+        await _in_thread(write)
+
+    async def read(self, key: str) -> bytes | None:
+        """Give the bytes, or `None`."""
+
+        def read() -> bytes | None:
+            try:
+                return self._path(key).read_bytes()
+            except (FileNotFoundError, IsADirectoryError):
+                return None
+
+        return await _in_thread(read)
+
+    def path(self, key: str) -> Path | None:
+        """Give a key's absolute path."""
+        return self._path(key)
+
+    def key_of(self, path: Path) -> str | None:
+        """Give the key of a path within the folder."""
+        try:
+            inside = Path(os.path.abspath(path)).relative_to(os.path.abspath(self._folder))  # noqa: PTH100  # no symlink is followed
+        except ValueError:
+            return None
+        return inside.as_posix()
+
+    async def sweep(self) -> None:
+        """Remove temporary files that nobody writes any more."""
+
+        def sweep() -> None:
+            if not self._temporary.is_dir():
+                return
+            for path in self._temporary.iterdir():
+                _sweep_if_stale(path)
+
+        await _in_thread(sweep)
+
+    def _path(self, key: str) -> Path:
+        return self._folder.joinpath(*key.split("/"))
+
+    def _keep(self, temporary: Path, path: Path) -> None:
+        _make(path.parent)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+
+
+def _sweep_if_stale(path: Path) -> None:
+    try:
+        if time.time() - path.stat().st_mtime > STALE_TEMPORARY_S:
+            path.unlink()
+    except FileNotFoundError:
+        return
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # a folder can't be opened there, and NTFS journals the rename
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    try:
+        return await anyio.to_thread.run_sync(work)
+    except OSError as error:
+        raise storage_failure(error) from error

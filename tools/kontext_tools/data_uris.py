@@ -1,0 +1,28 @@
+"""`data:` URIs to bytes, bounded before decoding. Above: sources, adapters. Below: nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+_HEAD = re.compile(r"data:([a-z0-9.+/-]{0,100})((?:;[a-z0-9=.+_-]{1,100}){0,4}),", re.IGNORECASE)
+
+
+def decoded(uri: str, *, max_bytes: int) -> bytes | None:
+    """Give the bytes of a base64 `data:` URI; `None` where it is none, is malformed, or holds no byte.
+
+    Raises:
+        OverflowError: it would decode to more than `max_bytes`.
+    """
+    head = _HEAD.match(uri)
+    if head is None or "base64" not in head[2].lower().split(";"):
+        return None
+    body = uri[head.end() :]
+    if len(body) * 3 // 4 > max_bytes + 2:
+        raise OverflowError("the data URI is too large")
+    try:
+        data = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data or None

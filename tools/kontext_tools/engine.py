@@ -1,0 +1,164 @@
+"""The engine moves jobs: claims what is due, submits once, looks again, archives, wakes who waits.
+
+What this is: the driver of the sends' state machine, one per process, started with the server's life and never by a
+request. A waiting job is a row, not a coroutine. What it is not: the rules of one step (`steps`), of moves (`jobs`) or
+of time (`pacing`). Above: studio. Below: steps, stores.base.
+
+End of stdin, SIGTERM, SIGINT and `kill -9` are all the same kind of event here: nothing needs to be finished, for
+every step first writes what it is about to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+
+import anyio
+from anyio.abc import TaskGroup
+
+from kontext_tools.clocks import Clock
+from kontext_tools.errors import KontextError
+from kontext_tools.jobs import SendState
+from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
+from kontext_tools.steps import Steps
+from kontext_tools.stores.base import Claim, Store
+
+LEASE_S = 10.0
+RENEW_EVERY_S = 3.0
+IDLE_LOOK_S = 1.0
+"""How often a process looks for what another one left: jobs of the dead, sends that wait for a slot."""
+MAX_DRIVEN = 64
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Drives every owner's sends.
+
+    Args:
+        store: where they live.
+        providers: by name.
+        steps: what one step does.
+        clock: what it lives by.
+    """
+
+    def __init__(self, store: Store, providers: Mapping[str, Provider], steps: Steps, clock: Clock) -> None:
+        self._store = store
+        self._providers = providers
+        self._steps = steps
+        self._clock = clock
+        self._process = secrets.token_hex(16)
+        self._wake = anyio.Event()
+        self._driven = 0
+        self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Drive for as long as the block lasts; leaving it stops at once, wherever the work stands."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run, tasks)
+            tasks.start_soon(self._renew)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+    def wake(self) -> None:
+        """Look at the store now: something was recorded or poked."""
+        self._wake.set()
+
+    @contextmanager
+    def news_of(self, job_id: str) -> Generator[anyio.Event]:
+        """Give an event that is set at the job's next change in this process."""
+        event = anyio.Event()
+        self._waiting[job_id].add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[job_id].discard(event)
+            if not self._waiting[job_id]:
+                del self._waiting[job_id]
+
+    async def cancel(self, job_id: str) -> bool:
+        """Ask the provider to cancel every send that is there; false where it cannot or would not."""
+        job = await self._store.any_job(job_id)
+        if job is None:
+            return False
+        provider = self._providers.get(job.provider)
+        accepted = provider is not None
+        for send in job.sends:
+            if provider is None or send.state is not SendState.SUBMITTED or send.remote_id is None:
+                continue
+            try:
+                outcome = await provider.cancel(send.remote_id)
+            except FetchFailed:
+                outcome = CancelOutcome.CANNOT
+            accepted = accepted and outcome is not CancelOutcome.CANNOT
+        await self._store.poke(job_id, now=self._clock.now())
+        self.wake()
+        return accepted
+
+    async def _run(self, tasks: TaskGroup) -> None:
+        await self._steps.sweep()
+        while True:
+            self._wake = anyio.Event()
+            try:
+                claims = await self._claim()
+                idle_s = 0.0 if claims else await self._idle_s()
+            except KontextError as error:
+                # The store is busy or unsound: it says so to whoever calls; the engine looks again later.
+                log.warning("the store cannot be read: %s", error.failure.code)
+                claims, idle_s = [], IDLE_LOOK_S
+            for claim in claims:
+                self._driven += 1
+                tasks.start_soon(self._drive, claim)
+            await self._clock.wait(self._wake, idle_s)
+
+    async def _claim(self) -> list[Claim]:
+        room = MAX_DRIVEN - self._driven
+        if room <= 0:
+            return []
+        now = self._clock.now()
+        slots = {name: provider.offer.concurrency for name, provider in self._providers.items()}
+        lease_until = now + timedelta(seconds=LEASE_S)
+        return list(await self._store.claim(self._process, now=now, lease_until=lease_until, limit=room, slots=slots))
+
+    async def _idle_s(self) -> float:
+        due = await self._store.next_due()
+        if due is None:
+            return IDLE_LOOK_S
+        wait_s = (due - self._clock.now()).total_seconds()
+        # What is overdue and was not claimed waits for a slot: it comes at the wake of the step that frees one.
+        return min(wait_s, IDLE_LOOK_S) if wait_s > 0 else IDLE_LOOK_S / 4
+
+    async def _drive(self, claim: Claim) -> None:
+        job_id = claim.send.job_id
+        try:
+            await self._steps.drive(claim, lambda: self._tell(job_id))
+        except KontextError as error:
+            log.warning("a step of %s stopped: %s", job_id, error.failure.code)
+        except Exception:
+            log.exception("a step of %s broke", job_id)
+        finally:
+            self._driven -= 1
+            self._tell(job_id)
+            self.wake()
+
+    def _tell(self, job_id: str) -> None:
+        for event in self._waiting.get(job_id, ()):
+            event.set()
+
+    async def _renew(self) -> None:
+        never = anyio.Event()
+        while True:
+            await self._clock.wait(never, RENEW_EVERY_S)
+            if not self._driven:
+                continue
+            try:
+                await self._store.renew(self._process, until=self._clock.now() + timedelta(seconds=LEASE_S))
+            except KontextError as error:
+                log.warning("the leases were not renewed: %s", error.failure.code)

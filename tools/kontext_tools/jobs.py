@@ -1,0 +1,263 @@
+"""A job, its sends, and the moves they may make; pure, times come in as arguments.
+
+What this is: the state machine of one asked edit. State, intent, lease and reservation belong to the send (one
+create at a provider); a job has one or more. What it is not: persistence (`stores`) or driving (`engine`).
+Above: stores, engine, studio. Below: edits, images, budget, errors.
+
+    queued -> intent -> submitted -> ready -> completed | failed | cancelled
+                 |   -> queued      (proven: nothing was taken)
+                 |   -> unknown     (sent, no answer)  -> submitted (its remote id came after all) | failed (resolved)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from kontext_tools.budget import Cost, Price
+from kontext_tools.changes import Change
+from kontext_tools.edits import Edit
+from kontext_tools.errors import Cancelled, Failure
+from kontext_tools.images import ImageFacts
+
+
+class JobStatus(StrEnum):
+    """What a caller is told."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self not in (JobStatus.PENDING, JobStatus.PROCESSING)
+
+
+class SendState(StrEnum):
+    """Where one create stands."""
+
+    QUEUED = "queued"
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    READY = "ready"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the engine has nothing more to do with it."""
+        return self in (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
+
+
+S = SendState
+MOVES: dict[SendState, frozenset[SendState]] = {
+    S.QUEUED: frozenset({S.INTENT, S.FAILED, S.CANCELLED}),
+    S.INTENT: frozenset({S.QUEUED, S.SUBMITTED, S.READY, S.FAILED, S.CANCELLED, S.UNKNOWN}),
+    S.SUBMITTED: frozenset({S.READY, S.FAILED, S.CANCELLED}),
+    S.READY: frozenset({S.COMPLETED, S.FAILED}),
+    S.UNKNOWN: frozenset({S.SUBMITTED, S.FAILED}),
+    S.COMPLETED: frozenset(),
+    S.FAILED: frozenset(),
+    S.CANCELLED: frozenset(),
+}
+"""Each state's allowed next states; staying is always allowed. Nothing leaves completed, failed and cancelled."""
+
+
+def may_move(old: SendState, new: SendState) -> bool:
+    """Whether a send may go from one state to another."""
+    return old is new or new in MOVES[old]
+
+
+class SourceKind(StrEnum):
+    """Where an edit's picture came from."""
+
+    FILE = "file"
+    DATA = "data"
+    URL = "url"
+    RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The picture that an edit starts from, as it was sent.
+
+    Attributes:
+        kind: where it came from.
+        facts: of our own cleaned copy; `None` while an https source has not been fetched yet, or could not be.
+        blob: key of that copy in Blobs.
+        url: the https address as given; secret where it is signed.
+        parent: the earlier result, `red-car-4k7q/1`, where it is one.
+    """
+
+    kind: SourceKind
+    facts: ImageFacts | None = None
+    blob: str | None = None
+    url: str | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One kept image of a job, number `n` from 1; `remote_url` is the provider's address, a secret."""
+
+    n: int
+    facts: ImageFacts
+    blob: str
+    seed: int | None = None
+    remote_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """One create at a provider. At most one is ever accepted for each send.
+
+    Attributes:
+        job_id: whose it is.
+        n: 1, 2 ... within the job.
+        state: where it stands.
+        seed: the seed that goes out with it.
+        count: images that this one create asks for.
+        price: reserved for it.
+        first_output: number of its first image within the job.
+        due_at: when the engine looks at it next.
+        attempts: creates tried that were proven not taken.
+        first_attempt_at: when the first of them was made.
+        remote_id: the provider's name for it.
+        working: whether the provider has begun (told as `processing`).
+        progress: 0 to 1 where the provider tells it.
+        pending_urls: outputs that are ready and not fetched yet, secret: `(url, seed)`.
+        reasks: how often broken or expired links were asked for again.
+        looks: how often the provider was asked.
+        misses: looks or downloads in a row that told nothing.
+        sent_at: when its intent was committed.
+        ended_at: when it ended.
+        cost: what the provider reported, else its list price.
+        failure: why it failed or is unknown.
+        fence: number of the lease under which it was last claimed; a write under an older one is refused.
+    """
+
+    job_id: str
+    n: int
+    state: SendState = SendState.QUEUED
+    seed: int | None = None
+    count: int = 1
+    price: Price
+    first_output: int = 1
+    due_at: datetime
+    attempts: int = 0
+    first_attempt_at: datetime | None = None
+    remote_id: str | None = None
+    working: bool = False
+    progress: float | None = None
+    pending_urls: tuple[tuple[str, int | None], ...] = ()
+    reasks: int = 0
+    looks: int = 0
+    misses: int = 0
+    sent_at: datetime | None = None
+    ended_at: datetime | None = None
+    cost: Cost | None = None
+    failure: Failure | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One asked edit or generation, and its fate.
+
+    Attributes:
+        id: `red-car-4k7q`.
+        owner: whose it is; every look-up takes it.
+        tool: the verb that made it.
+        edit: what was asked.
+        source: what it started from; `None` for a generation.
+        sent_prompt: with `keep` composed in.
+        request: the provider request with secrets removed, for people.
+        provider: who serves.
+        model: the provider's model.
+        created_at: UTC.
+        ended_at: UTC, once it has ended.
+        depth: edits from the source, 1 for the first.
+        fingerprint: what makes two calls identical.
+        request_key: the caller's own key.
+        key_digest: of the arguments as given with that key.
+        delivered: whether a final answer was written to a call that was still open.
+        cancel_requested: whether cancel_job was called; what is not sent yet is dropped.
+        sends: one or more.
+        outputs: what is kept so far, by number.
+        change: what the first output changed.
+        warnings: told with every answer.
+    """
+
+    id: str
+    owner: str
+    tool: str
+    edit: Edit
+    source: Source | None = None
+    sent_prompt: str
+    request: dict[str, Any]
+    provider: str
+    model: str
+    created_at: datetime
+    ended_at: datetime | None = None
+    depth: int = 0
+    fingerprint: str
+    request_key: str = ""
+    key_digest: str = ""
+    delivered: bool = False
+    cancel_requested: bool = False
+    sends: tuple[Send, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    change: Change | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> JobStatus:
+        """What a caller is told, derived from the sends."""
+        return status_of(self.sends)
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the job has no image: the telling failure of its sends, most serious first."""
+        failures = [send.failure for send in self.sends if send.failure is not None]
+        unknown = [failure for failure in failures if failure.code == "outcome_unknown"]
+        return next(iter(unknown or failures), None)
+
+
+def dropped(send: Send, now: datetime) -> Send:
+    """End a send that never went out."""
+    cancelled = Cancelled("Cancelled before it was sent; nothing was charged.", fix="Nothing is left to do.")
+    return replace(send, state=SendState.CANCELLED, ended_at=now, failure=cancelled.failure)
+
+
+def status_of(sends: Iterable[Send]) -> JobStatus:
+    """Derive a job's status: running while a send is, then the best of its fates."""
+    all_sends = list(sends)
+    active = [send for send in all_sends if not send.state.ended]
+    if active:
+        begun = any(
+            send.state is SendState.READY or (send.state is SendState.SUBMITTED and send.working) for send in active
+        )
+        partly = len(active) < len(all_sends)
+        return JobStatus.PROCESSING if begun or partly else JobStatus.PENDING
+    states = {send.state for send in all_sends}
+    for state, status in _BEST_FIRST:
+        if state in states:
+            return status
+    return JobStatus.FAILED
+
+
+_BEST_FIRST = (
+    (SendState.COMPLETED, JobStatus.COMPLETED),
+    (SendState.UNKNOWN, JobStatus.UNKNOWN),
+    (SendState.FAILED, JobStatus.FAILED),
+    (SendState.CANCELLED, JobStatus.CANCELLED),
+)

@@ -1,0 +1,57 @@
+"""When to ask a provider again; pure, time comes in as an argument.
+
+Above: engine. Below: nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 5.0
+SHARE_OF_WAITED = 0.15
+JITTER = 0.1
+SHORTEST_RETRY_AFTER_S = 0.5
+LONGEST_RETRY_AFTER_S = 60.0
+DEFAULT_RETRY_AFTER_S = 2.0
+MAX_ATTEMPTS = 5
+ATTEMPTS_WITHIN_S = 120.0
+
+
+def next_look_s(waited_s: float, jitter: float) -> float:
+    """Give the seconds until the next look: 15 % of what was waited, within 0.5 and 5 s, +-10 %.
+
+    Args:
+        waited_s: seconds since the job was sent.
+        jitter: a draw from -1 to 1.
+
+    >>> [next_look_s(waited, 0) for waited in (0, 10, 60)]
+    [0.5, 1.5, 5.0]
+    """
+    base = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, SHARE_OF_WAITED * max(0.0, waited_s)))
+    return base * (1 + JITTER * jitter)
+
+
+def back_off_s(attempt: int, jitter: float) -> float:
+    """Give the seconds before attempt number `attempt` + 1: 1, 2, 4, 8 ... at most 30, +-10 %."""
+    return min(30.0, 2.0 ** max(0, attempt - 1)) * (1 + JITTER * jitter)
+
+
+def retry_after_s(header: str | None, now: datetime) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date (RFC 9110, section 10.2.3); `None` where it says nothing.
+
+    The value is not capped: a caller that won't wait that long says so instead (`LONGEST_RETRY_AFTER_S`).
+    """
+    text = (header or "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            then = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
+    return max(SHORTEST_RETRY_AFTER_S, seconds) if seconds == seconds and abs(seconds) != float("inf") else None

@@ -1,0 +1,216 @@
+"""core.today: predictions by JSON or multipart, polled by id, cancelled by DELETE.
+
+Facts: the vendor's llms.txt and model page (seeds 000 and 001, read 2026-11-20), and WIRE.md A1 for what its other
+pages add (a second reply shape, presigned uploads). Above: the engine through `base.Provider`. Below: wire.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, cast
+from urllib.parse import quote
+
+from kontext_tools.budget import Price, Unit
+from kontext_tools.errors import Billed
+from kontext_tools.http import Http, Part, Reply, without_query
+from kontext_tools.providers.base import (
+    Attachment,
+    CancelOutcome,
+    FetchFailed,
+    Intent,
+    Offer,
+    Order,
+    Phase,
+    RemoteOutput,
+    Snapshot,
+    SubmitFailed,
+    Verdict,
+)
+from kontext_tools.providers.wire import REFUSALS, Wire, output_of, remote_id_of
+
+BASE_URL = "https://api.core.today/v1"
+MODEL = "black-forest-labs/flux-kontext-pro"
+PRICE = Price(amount=Decimal(120), unit=Unit.CREDIT)
+MAX_MULTIPART_BYTES = 10_000_000
+"""Above this a picture goes up by a presigned address; the vendor states no limit, so this is ours."""
+
+_PHASES = {
+    "pending": Phase.WAITING,
+    "queued": Phase.WAITING,
+    "processing": Phase.WORKING,
+    "completed": Phase.DONE,
+    "succeeded": Phase.DONE,
+    "failed": Phase.FAILED,
+    "cancelled": Phase.CANCELLED,
+    "canceled": Phase.CANCELLED,
+}
+
+
+class CoreToday:
+    """The adapter. See `base.Provider` for the verbs."""
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        key: str,
+        base_url: str = BASE_URL,
+        price: Price = PRICE,
+        output_folder: str = "",
+        is_public: bool = False,
+    ) -> None:
+        self._wire = Wire(
+            http,
+            name="core.today",
+            base_url=base_url,
+            headers={"X-API-Key": key},
+            key_variable="CORE_TODAY_API_KEY",
+        )
+        self._common: dict[str, Any] = {}
+        if output_folder:
+            self._common["output_folder"] = output_folder
+        if is_public:
+            self._common["is_public"] = True
+        self.offer = Offer(
+            name="core.today",
+            model=MODEL,
+            price=price,
+            evidence="core.today model page and llms.txt, read 2026-11-20",
+        )
+
+    def request(self, order: Order) -> dict[str, Any]:
+        """Give the create's body for people."""
+        picture = None
+        if order.image is not None:
+            picture = order.image.filename if order.image.url is None else without_query(order.image.url)
+        return self._body(order, picture)
+
+    async def submit(self, order: Order, intent: Intent) -> Snapshot:
+        """Create a prediction: JSON for an address or no picture, multipart up to 10 MB, presigned above."""
+        image = order.image
+        if image is None or image.read is None:
+            body = self._body(order, None if image is None else image.url)
+            reply = await self._wire.create("/predictions", intent, json=body)
+        else:
+            data = await image.read()
+            if len(data) <= MAX_MULTIPART_BYTES:
+                reply = await self._wire.create("/predictions/upload", intent, parts=self._parts(order, image, data))
+            else:
+                body = self._body(order, await self._upload(image, data))
+                reply = await self._wire.create("/predictions", intent, json=body)
+        snapshot = self._read(reply)
+        if snapshot is None or not snapshot.remote_id:
+            raise self._wire.senseless(reply)
+        return snapshot
+
+    async def fetch(self, remote_id: str) -> Snapshot:
+        """Look at a prediction."""
+        reply = await self._wire.ask("GET", _path(remote_id))
+        snapshot = self._read(reply)
+        if snapshot is None:
+            raise FetchFailed(self._wire.unreachable())
+        return snapshot
+
+    async def cancel(self, remote_id: str) -> CancelOutcome:
+        """Delete a prediction. The reply is undocumented: any 2xx means accepted, a look tells the state."""
+        reply = await self._wire.ask("DELETE", _path(remote_id))
+        if reply.status in REFUSALS:
+            return CancelOutcome.CANNOT
+        return CancelOutcome.ACCEPTED
+
+    def _input(self, order: Order, picture: str | None) -> dict[str, Any]:
+        edit = order.edit
+        fields: dict[str, Any] = {
+            "prompt": order.prompt,
+            "input_image": picture,
+            "aspect_ratio": edit.aspect_ratio,
+            "output_format": edit.output_format,
+            "safety_tolerance": edit.safety_tolerance,
+            "prompt_upsampling": edit.prompt_upsampling,
+            "seed": order.seed,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _body(self, order: Order, picture: str | None) -> dict[str, Any]:
+        return {"model": MODEL, "input": self._input(order, picture), **self._common}
+
+    def _parts(self, order: Order, image: Attachment, data: bytes) -> list[Part]:
+        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
+        common = [
+            Part(name=name, data=str(value).lower() if value is True else str(value))
+            for name, value in self._common.items()
+        ]
+        return [
+            Part(name="model", data=MODEL),
+            Part(name="input", data=json.dumps(self._input(order, None), ensure_ascii=False)),
+            *common,
+            Part(name="file:input_image", data=data, filename=image.filename, media_type=media_type),
+        ]
+
+    async def _upload(self, image: Attachment, data: bytes) -> str:
+        granted = await self._wire.prepare("POST", "/files/upload-url", json={"filename": image.filename})
+        grant: Any = granted.json()
+        match grant:
+            case {"upload_url": str(upload_url), "upload_fields": dict(), "file_url": str(file_url)}:
+                policy: dict[str, Any] = grant["upload_fields"]
+            case _:
+                raise SubmitFailed(Verdict.NOT_TAKEN, self._wire.unreachable())
+        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
+        await self._wire.hand_over(
+            upload_url,
+            [
+                *(Part(name=name, data=str(value)) for name, value in policy.items()),
+                # An S3 POST policy ignores every field after the file.
+                Part(name="file", data=data, filename=image.filename, media_type=media_type),
+            ],
+        )
+        return file_url
+
+    def _read(self, reply: Reply) -> Snapshot | None:
+        """Read either published reply shape; an unknown status word is still running, never a success."""
+        data: Any = reply.json()
+        if not isinstance(data, dict):
+            return None
+        fields = cast("dict[str, Any]", data)
+        remote_id, word = remote_id_of(fields.get("job_id") or fields.get("id")), fields.get("status")
+        if not isinstance(word, str):
+            return None
+        phase = _PHASES.get(word.lower(), Phase.WORKING)
+        outputs = tuple(_outputs(fields.get("result") or fields.get("output")))
+        failure = None
+        if phase is Phase.FAILED:
+            failure = self._wire.failed(_text(fields.get("error")), billed=Billed.UNKNOWN)
+        elif phase is Phase.DONE and not outputs:
+            phase = Phase.FAILED
+            failure = self._wire.failed("it ended without an output", billed=Billed.YES)
+        return Snapshot(
+            phase=phase,
+            remote_id=remote_id,
+            outputs=outputs if phase is Phase.DONE else (),
+            failure=failure,
+            raw_status=word,
+        )
+
+
+def _path(remote_id: str) -> str:
+    return f"/predictions/{quote(remote_id, safe='')}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _outputs(value: Any) -> Iterator[RemoteOutput]:
+    """Read `result` or `output`: an address, a data URI, `{url}`, or a list of these."""
+    match value:
+        case list():
+            for item in cast("list[Any]", value):
+                yield from _outputs(item)
+        case {"url": url}:
+            yield from _outputs(url)
+        case str() if value:
+            yield output_of(value)
+        case _:
+            return

@@ -1,0 +1,277 @@
+"""A path, an address or a data URI becomes a picture, safely.
+
+What this is: where an input may come from, and its cleaned bytes. A file is judged by what was opened, never by its
+name alone. What it is not: references to our own results (`studio` asks the store), or decoding (`images`).
+Above: studio, engine. Below: http, images, data_uris, errors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import anyio.to_thread
+
+from kontext_tools import data_uris, images
+from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
+from kontext_tools.http import Blocked, Http, Lost, Refetched, TooLarge
+from kontext_tools.images import MAX_DATA_URI_BYTES, MAX_INPUT_BYTES, ImageFacts
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
+SOURCE_FETCH_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Cleaned bytes and their facts."""
+
+    facts: ImageFacts
+    data: bytes = field(repr=False)
+
+
+def is_remote(text: str) -> bool:
+    """Whether an image argument is an https address."""
+    return text[:8].lower() == "https://"
+
+
+def is_data_uri(text: str) -> bool:
+    """Whether an image argument is a data URI."""
+    return text[:5].lower() == "data:"
+
+
+class Sources:
+    """Reads inputs under one policy.
+
+    Args:
+        http: for addresses.
+        roots: folders that files may come from; `None` allows any file (a person at the command line), an empty
+            list none (HTTP).
+        keep_metadata: whether EXIF, GPS, XMP and text chunks stay.
+        home: what a leading `~` stands for.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        roots: Sequence[Path] | None,
+        keep_metadata: bool = False,
+        home: Path | None = None,
+    ) -> None:
+        self._http = http
+        self._roots = None if roots is None else tuple(roots)
+        self._keep_metadata = keep_metadata
+        self._home = home or Path.home()
+
+    def path_of(self, text: str) -> Path:
+        """Read a path or file address, judged by its form alone.
+
+        Raises:
+            SourceNotAllowed: another scheme, a relative path, or a file address of another machine.
+        """
+        if text[:5].lower() == "file:":
+            parts = urlsplit(text)
+            if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+                raise self.not_allowed()
+            text = unquote(parts.path)
+        elif text == "~" or text.startswith("~/"):
+            text = str(self._home) + text[1:]
+        path = Path(text)
+        if not path.is_absolute() or "\x00" in text or ".." in path.parts:
+            raise self.not_allowed()
+        return path
+
+    async def from_file(self, path: Path) -> Picture:
+        """Read a file of this machine.
+
+        Raises:
+            SourceNotAllowed: outside the folders, hidden, or no regular file; reads the same whether it exists.
+            SourceUnreadable: no such file (with the nearest names), or no picture.
+            SourceTooLarge: over 50 MB or 50 megapixels.
+        """
+        return await anyio.to_thread.run_sync(lambda: self._from_file(path))
+
+    async def from_data_uri(self, text: str) -> Picture:
+        """Read a data URI of at most 10 MB decoded. Raises `SourceUnreadable`, `SourceTooLarge`."""
+        try:
+            data = data_uris.decoded(text, max_bytes=MAX_DATA_URI_BYTES)
+        except OverflowError:
+            raise SourceTooLarge(
+                "The data URI holds more than 10 MB; nothing was sent.",
+                fix="Save the picture as a file in an allowed folder and pass its absolute path.",
+                field="image",
+            ) from None
+        if data is None:
+            raise SourceUnreadable(
+                "The data URI is not a base64 picture; nothing was sent.",
+                fix="Pass data:image/png;base64,… or the absolute path of a file.",
+                field="image",
+            )
+        return await self.cleaned(data)
+
+    def check_url(self, url: str) -> None:
+        """Judge an https address by its text, before it goes to a provider or is fetched.
+
+        Raises:
+            SourceNotAllowed: not https, a port, a user name in it, or a host that is plainly not public.
+        """
+        try:
+            self._http.guard.check_form(url)
+        except Blocked as blocked:
+            raise self._blocked(blocked) from None
+
+    async def check_host(self, url: str) -> None:
+        """Judge an https address with its host resolved: private, loopback and metadata hosts are refused.
+
+        A host that this machine cannot resolve passes: the provider may know it, and we never connect to it.
+        """
+        try:
+            await self._http.guard.check(url)
+        except Blocked as blocked:
+            if str(blocked) != "the host is not known":
+                raise self._blocked(blocked) from None
+
+    async def from_url(self, url: str, temporary: Path) -> Picture:
+        """Fetch an https address under the guard, by way of a temporary file that is removed.
+
+        Raises:
+            SourceNotAllowed: refused by the guard.
+            SourceUnreadable: no answer, or no picture.
+            SourceTooLarge: over the limits.
+        """
+        file = anyio.Path(temporary)
+        try:
+            await self._http.download(url, temporary, max_bytes=MAX_INPUT_BYTES, total_s=SOURCE_FETCH_S)
+            data = await file.read_bytes()
+        except Blocked as blocked:
+            raise self._blocked(blocked) from None
+        except TooLarge:
+            raise _too_large() from None
+        except (Lost, Refetched, OSError):
+            raise SourceUnreadable(
+                "The address of the image did not give a file.",
+                fix="Check that the address opens without signing in, or pass the absolute path of a file.",
+                field="image",
+            ) from None
+        finally:
+            await file.unlink(missing_ok=True)
+        return await self.cleaned(data)
+
+    async def cleaned(self, data: bytes) -> Picture:
+        """Prove that bytes are a picture, and clean them, in a worker thread."""
+        clean, facts = await anyio.to_thread.run_sync(lambda: images.cleaned(data, keep_metadata=self._keep_metadata))
+        return Picture(facts=facts, data=clean)
+
+    def not_allowed(self) -> SourceNotAllowed:
+        """Give the refusal of a place, with the allowed folders named."""
+        if not self._roots and self._roots is not None:
+            return SourceNotAllowed(
+                "Files of this machine may not be read here; nothing was sent.",
+                fix="Pass an https address, a data URI or an earlier result such as red-car-4k7q/1.",
+                field="image",
+            )
+        folders = "any folder" if self._roots is None else ", ".join(map(str, self._roots))
+        return SourceNotAllowed(
+            "That is not a place images may be read from; nothing was sent.",
+            fix=f"Pass the absolute path of an image in one of these folders: {folders}; or an https address, a data "
+            "URI or an earlier result such as red-car-4k7q/1.",
+            field="image",
+        )
+
+    def _blocked(self, reason: Blocked) -> SourceNotAllowed:
+        return SourceNotAllowed(
+            f"That address may not be fetched ({reason}); nothing was sent.",
+            fix="Pass a public https address, or the absolute path of a file.",
+            field="image",
+        )
+
+    def _from_file(self, path: Path) -> Picture:
+        data = self._read(path)
+        clean, facts = images.cleaned(data, keep_metadata=self._keep_metadata)
+        return Picture(facts=facts, data=clean)
+
+    def _read(self, path: Path) -> bytes:
+        # By name first, so that no device is opened; by what was opened afterwards, for names can be swapped.
+        if not self._allows(Path(os.path.realpath(path))):
+            raise self.not_allowed()
+        try:
+            # O_NONBLOCK: opening a FIFO must not wait for its writer.
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._missing(path) from None
+        except (OSError, ValueError):
+            raise self.not_allowed() from None
+        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor, so that what was judged is what is read
+            self._judge(_opened_path(descriptor, path), os.fstat(descriptor))
+            data = file.read(MAX_INPUT_BYTES + 1)
+        if len(data) > MAX_INPUT_BYTES:
+            raise _too_large()
+        return data
+
+    def _judge(self, opened: Path, status: os.stat_result) -> None:
+        if not self._allows(opened) or not stat.S_ISREG(status.st_mode):
+            raise self.not_allowed()
+        if status.st_size > MAX_INPUT_BYTES:
+            raise _too_large()
+
+    def _allows(self, path: Path) -> bool:
+        if self._roots is None:
+            return True
+        return any(_lies_in(path, root) for root in self._roots)
+
+    def _missing(self, path: Path) -> KontextError:
+        near = _nearest_names(Path(os.path.realpath(path.parent)), path.name)
+        if near:
+            names = ", ".join(str(path.parent / name) for name in near)
+            fix = f"Call again with one of these: {names}."
+        else:
+            fix = "Call again with the absolute path of an image that exists; no image lies in that folder."
+        return SourceUnreadable("There is no file of that name; nothing was sent.", fix=fix, field="image")
+
+
+def _lies_in(path: Path, root: Path) -> bool:
+    try:
+        inside = path.relative_to(os.path.realpath(root))
+    except ValueError:
+        return False
+    return not any(part.startswith(".") for part in inside.parts)
+
+
+def _opened_path(descriptor: int, path: Path) -> Path:
+    """Give where the opened file really lies, symlinks resolved."""
+    try:
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
+    except OSError:
+        # No /proc (macOS, Windows): resolve the name, and prove that it still names what was opened.
+        real = Path(os.path.realpath(path))
+        try:
+            same = os.path.samestat(real.stat(), os.fstat(descriptor))
+        except OSError:
+            same = False
+        return real if same else Path("/")
+
+
+def _nearest_names(folder: Path, name: str) -> list[str]:
+    try:
+        names = [
+            entry.name
+            for entry in os.scandir(folder)
+            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+        ]
+    except OSError:
+        return []
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
+    return near or sorted(names)[:3]
+
+
+def _too_large() -> SourceTooLarge:
+    return SourceTooLarge(
+        "The image is over 50 MB; nothing was sent.",
+        fix="Save a smaller copy (at most 50 MB and 50 megapixels) and pass its absolute path.",
+        field="image",
+    )

@@ -1,0 +1,222 @@
+"""A store remembers jobs.
+
+What this is: the seam between the engine's rules and a database. Every look-up on behalf of a caller takes the
+owner; what is another's and what does not exist read the same. What it is not: bytes (`blobs`) or rules of time
+and money (`engine`, `budget`). Above: engine, studio. Below: jobs, budget, errors.
+
+Any verb may raise `StorageBusy`, `StorageFull` or `StorageDamaged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from kontext_tools.budget import Caps, Price, Unit
+from kontext_tools.changes import Change
+from kontext_tools.errors import IdempotencyConflict, OutcomeUnknown
+from kontext_tools.jobs import Job, JobStatus, Output, Send, Source
+
+JOIN_WITHIN_S = 600.0
+"""An ended job whose answer reached nobody is joined by an identical call for so long."""
+
+UNKNOWN_GUARD_S = 86_400.0
+"""After `unknown`, an identical call sends nothing for so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What became of a call: its own job, or the earlier one that it joined."""
+
+    job: Job
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A send under this process's lease. A write under an older fence is refused."""
+
+    send: Send
+    orphan: bool
+    """Whether it was found in `intent`: its owner died between the intent and the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobNews:
+    """What a step learnt about the job as a whole; `None` leaves a field as it is."""
+
+    source: Source | None = None
+    change: Change | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRow:
+    """One kept image with the facts of its job that a list shows."""
+
+    job_id: str
+    output: Output
+    label: str
+    prompt: str
+    provider: str
+    created_at: datetime
+    parent: str | None
+
+
+class Store(Protocol):
+    """Where jobs, their sends, their images and the ledger live."""
+
+    async def open(self) -> None:
+        """Open and migrate. A failure is kept and raised by every later verb, so that a server can start without."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime) -> Admission:
+        """Record a job and reserve its money in one transaction, or give the earlier job that it repeats.
+
+        Raises:
+            IdempotencyConflict: the request_key belongs to other arguments.
+            OutcomeUnknown: an identical call ended unknown less than 24 hours ago.
+            BudgetExceeded: the day's cap would be passed.
+            LookupError: the id is taken; draw another.
+        """
+        ...
+
+    async def job_of_key(self, owner: str, request_key: str) -> Job | None:
+        """Give the job of a request_key."""
+        ...
+
+    async def job(self, owner: str, job_id: str) -> Job | None:
+        """Give one of the owner's jobs."""
+        ...
+
+    async def any_job(self, job_id: str) -> Job | None:
+        """Give a job to the engine, which serves every owner."""
+        ...
+
+    async def jobs(self, owner: str, *, limit: int, before: str | None = None) -> Sequence[Job]:
+        """Give the owner's newest jobs, before an id where one is given."""
+        ...
+
+    async def images(
+        self, owner: str, *, words: Sequence[str] = (), limit: int, cursor: str | None = None
+    ) -> tuple[Sequence[ImageRow], str | None]:
+        """Give a page of the owner's images, newest first, and the cursor of the next page.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        ...
+
+    async def recent_ids(self, owner: str, *, limit: int = 200) -> Sequence[str]:
+        """Give ids of the owner's newest jobs, to find the nearest of a mistyped one."""
+        ...
+
+    async def claim(
+        self, process: str, *, now: datetime, lease_until: datetime, limit: int, slots: Mapping[str, int]
+    ) -> Sequence[Claim]:
+        """Take sends that are due under a lease of this process, finished outputs first.
+
+        Args:
+            process: the claiming process's own name.
+            now: UTC.
+            lease_until: when the lease ends unless it is renewed.
+            limit: at most so many.
+            slots: creates in flight at once, by provider; a queued send beyond stays where it is.
+        """
+        ...
+
+    async def renew(self, process: str, *, until: datetime) -> None:
+        """Lengthen every lease that this process holds."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Give when the next unleased send is due."""
+        ...
+
+    async def save(
+        self,
+        send: Send,
+        *,
+        now: datetime,
+        release: bool,
+        outputs: Sequence[Output] = (),
+        news: JobNews | None = None,
+    ) -> bool:
+        """Write a send and what it brought, settle its money when it ends; false where the lease is another's now.
+
+        An intent is refused (false) once the job's cancel was asked for: nothing is sent after a cancel.
+
+        Args:
+            send: with the fence of its claim.
+            now: UTC.
+            release: whether the lease ends with this write.
+            outputs: newly kept images.
+            news: about the job as a whole.
+        """
+        ...
+
+    async def bind(self, send: Send, *, now: datetime) -> bool:
+        """Bind a remote id to its own send even after the lease was lost: the one write that is always allowed."""
+        ...
+
+    async def add_news(self, job_id: str, news: JobNews) -> None:
+        """Write what was learnt about a job beside its sends: its source copy, a warning."""
+        ...
+
+    async def poke(self, job_id: str, *, now: datetime) -> None:
+        """Make every running send of a job due at once."""
+        ...
+
+    async def request_cancel(self, owner: str, job_id: str, *, now: datetime) -> Job | None:
+        """Note that a cancel was asked for; what is queued ends at once, unsent, its money released."""
+        ...
+
+    async def mark_delivered(self, job_id: str) -> None:
+        """Note that a final answer was written to a call that was still open."""
+        ...
+
+    async def spent(self, owner: str, *, day: str, unit: Unit) -> Decimal:
+        """Give what the owner has spent or reserved on a UTC day, `2026-11-20`, in one unit."""
+        ...
+
+
+def same_key(earlier: Job, key_digest: str) -> Job:
+    """Give the job of a request_key, if it was asked with the same arguments.
+
+    Raises:
+        IdempotencyConflict: it was asked with others.
+    """
+    if earlier.key_digest == key_digest:
+        return earlier
+    raise IdempotencyConflict(
+        f"Nothing was sent: this request_key belongs to {earlier.id}, which was asked with other arguments.",
+        fix="Call again with another request_key, or with the arguments of that job.",
+        field="request_key",
+        job_id=earlier.id,
+    )
+
+
+def joinable(twin: Job | None, now: datetime) -> Job | None:
+    """Give the earlier identical job that a call without a key joins: it runs, or its answer reached nobody.
+
+    Raises:
+        OutcomeUnknown: it ended unknown less than 24 hours ago; nothing may be sent again by itself.
+    """
+    if twin is None or not twin.status.ended:
+        return twin
+    ended_s = (now - (twin.ended_at or twin.created_at)).total_seconds()
+    if twin.status is JobStatus.UNKNOWN and ended_s < UNKNOWN_GUARD_S:
+        raise OutcomeUnknown(
+            f"Nothing was sent: the identical call {twin.id} was sent before, got no answer and may have been charged.",
+            fix="Let a person look at the provider's own list of jobs; to try again on purpose, call again with a new "
+            "request_key.",
+            job_id=twin.id,
+        )
+    return twin if not twin.delivered and ended_s < JOIN_WITHIN_S else None

@@ -1,0 +1,146 @@
+"""Values to JSON documents and back, shared by every store.
+
+What a query needs is a column; everything else of a job or a send lies in its document. Above: the stores.
+Below: jobs, edits, images, changes, budget, errors.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from kontext_tools.budget import Cost, Price, Unit
+from kontext_tools.changes import Change
+from kontext_tools.edits import Edit
+from kontext_tools.errors import Failure
+from kontext_tools.images import ImageFacts
+from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_us(moment: datetime) -> int:
+    """Give UTC microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(us: int) -> datetime:
+    """Read what `to_us` gave."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)
+
+
+def _us(moment: datetime | None) -> int | None:
+    return None if moment is None else to_us(moment)
+
+
+def source_to_dict(source: Source) -> dict[str, Any]:
+    """Give a source's document."""
+    return {
+        "kind": source.kind.value,
+        "facts": None if source.facts is None else source.facts.to_dict(),
+        "blob": source.blob,
+        "url": source.url,
+        "parent": source.parent,
+    }
+
+
+def source_from_dict(data: dict[str, Any]) -> Source:
+    """Read what `source_to_dict` gave."""
+    facts = data["facts"]
+    return Source(
+        kind=SourceKind(data["kind"]),
+        facts=None if facts is None else ImageFacts.from_dict(facts),
+        blob=data["blob"],
+        url=data["url"],
+        parent=data["parent"],
+    )
+
+
+def job_doc(job: Job) -> str:
+    """Give the document of a job: what no column holds."""
+    edit = asdict(job.edit) | {"given": sorted(job.edit.given)}
+    return json.dumps(
+        {
+            "edit": edit,
+            "source": None if job.source is None else source_to_dict(job.source),
+            "sent_prompt": job.sent_prompt,
+            "request": job.request,
+            "model": job.model,
+            "depth": job.depth,
+            "change": None if job.change is None else job.change.to_dict(),
+            "warnings": list(job.warnings),
+        },
+        ensure_ascii=False,
+    )
+
+
+def job_fields(doc: str) -> dict[str, Any]:
+    """Read what `job_doc` gave, as arguments of `Job`."""
+    data = json.loads(doc)
+    edit: dict[str, Any] = data["edit"] | {"given": frozenset(data["edit"]["given"])}
+    return {
+        "edit": Edit(**edit),
+        "source": None if data["source"] is None else source_from_dict(data["source"]),
+        "sent_prompt": data["sent_prompt"],
+        "request": data["request"],
+        "model": data["model"],
+        "depth": data["depth"],
+        "change": None if data["change"] is None else Change.from_dict(data["change"]),
+        "warnings": tuple(data["warnings"]),
+    }
+
+
+_IN_COLUMNS = frozenset({"job_id", "n", "state", "due_at", "fence"})
+_PLAIN = tuple(
+    field.name
+    for field in fields(Send)
+    if field.name not in _IN_COLUMNS
+    and field.name not in {"price", "cost", "failure", "pending_urls", "first_attempt_at", "sent_at", "ended_at"}
+)
+
+
+def send_doc(send: Send) -> str:
+    """Give the document of a send."""
+    data: dict[str, Any] = {name: getattr(send, name) for name in _PLAIN}
+    amount = send.price.amount
+    data |= {
+        "price": [None if amount is None else str(amount), send.price.unit.value],
+        "cost": None if send.cost is None else send.cost.to_dict(),
+        "failure": None if send.failure is None else send.failure.to_dict(),
+        "pending_urls": [list(pair) for pair in send.pending_urls],
+        "first_attempt_us": _us(send.first_attempt_at),
+        "sent_us": _us(send.sent_at),
+        "ended_us": _us(send.ended_at),
+    }
+    return json.dumps(data, ensure_ascii=False)
+
+
+def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str) -> Send:
+    """Read a send's columns and what `send_doc` gave."""
+    data = json.loads(doc)
+    amount, unit = data.pop("price")
+    cost, failure = data.pop("cost"), data.pop("failure")
+    urls: list[list[Any]] = data.pop("pending_urls")
+    first, sent, ended = data.pop("first_attempt_us"), data.pop("sent_us"), data.pop("ended_us")
+    return Send(
+        job_id=job_id,
+        n=n,
+        state=SendState(state),
+        due_at=from_us(due_us),
+        fence=fence,
+        price=Price(amount=None if amount is None else Decimal(amount), unit=Unit(unit)),
+        cost=None if cost is None else Cost.from_dict(cost),
+        failure=None if failure is None else Failure.from_dict(failure),
+        pending_urls=tuple((url, seed) for url, seed in urls),
+        first_attempt_at=_moment(first),
+        sent_at=_moment(sent),
+        ended_at=_moment(ended),
+        **data,
+    )

@@ -1,0 +1,76 @@
+"""The SQLite schema as numbered migrations; applied in order, each once, in one transaction.
+
+What it is not: queries (`sqlite`). Above: sqlite. Below: nothing. A migration that has been released is never edited.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def m001_jobs_sends_outputs_ledger(db: sqlite3.Connection) -> None:
+    """Create the four tables. Times are UTC microseconds; money is whole billionths of a unit."""
+    for statement in (
+        """CREATE TABLE jobs (
+            id TEXT PRIMARY KEY, owner TEXT NOT NULL, tool TEXT NOT NULL, status TEXT NOT NULL,
+            label TEXT NOT NULL, prompt TEXT NOT NULL, provider TEXT NOT NULL, parent TEXT,
+            created_us INTEGER NOT NULL, ended_us INTEGER, fingerprint TEXT NOT NULL,
+            request_key TEXT, key_digest TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT 0,
+            cancel_requested INTEGER NOT NULL DEFAULT 0, doc TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX jobs_newest ON jobs (owner, created_us DESC, id DESC)",
+        "CREATE INDEX jobs_twins ON jobs (owner, fingerprint, created_us DESC)",
+        "CREATE UNIQUE INDEX jobs_keys ON jobs (owner, request_key) WHERE request_key IS NOT NULL",
+        """CREATE TABLE sends (
+            job_id TEXT NOT NULL REFERENCES jobs (id), n INTEGER NOT NULL, provider TEXT NOT NULL,
+            state TEXT NOT NULL, due_us INTEGER NOT NULL, lease_owner TEXT, lease_us INTEGER NOT NULL DEFAULT 0,
+            fence INTEGER NOT NULL DEFAULT 0, doc TEXT NOT NULL, PRIMARY KEY (job_id, n)
+        ) STRICT""",
+        """CREATE INDEX sends_due ON sends (due_us)
+            WHERE state IN ('queued', 'intent', 'submitted', 'ready')""",
+        "CREATE INDEX sends_in_flight ON sends (provider) WHERE state IN ('intent', 'submitted')",
+        "CREATE INDEX sends_taken_up ON sends (provider, lease_us) WHERE state = 'queued' AND lease_us > 0",
+        """CREATE TABLE outputs (
+            job_id TEXT NOT NULL REFERENCES jobs (id), n INTEGER NOT NULL, owner TEXT NOT NULL,
+            created_us INTEGER NOT NULL, blob TEXT NOT NULL, media_type TEXT NOT NULL, width INTEGER NOT NULL,
+            height INTEGER NOT NULL, size_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, seed INTEGER,
+            remote_url TEXT, PRIMARY KEY (job_id, n)
+        ) STRICT""",
+        "CREATE INDEX outputs_newest ON outputs (owner, created_us DESC, job_id DESC, n DESC)",
+        """CREATE TABLE ledger (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, day TEXT NOT NULL, owner TEXT NOT NULL,
+            job_id TEXT NOT NULL, n INTEGER NOT NULL, provider TEXT NOT NULL,
+            entry TEXT NOT NULL CHECK (entry IN ('reserved', 'settled', 'released')),
+            delta_nano INTEGER NOT NULL, unit TEXT NOT NULL, basis TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX ledger_days ON ledger (owner, unit, day, delta_nano)",
+        """CREATE TRIGGER ledger_keeps_its_rows BEFORE DELETE ON ledger
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+        """CREATE TRIGGER ledger_keeps_its_words BEFORE UPDATE ON ledger
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger,)
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """Give the number of the last migration that was applied."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Apply what is missing, all or nothing. The caller has checked that the database is not newer."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(version_of(db), len(MIGRATIONS)):
+            MIGRATIONS[number](db)
+            db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise

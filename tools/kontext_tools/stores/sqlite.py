@@ -1,0 +1,233 @@
+"""The embedded store: SQLite in WAL, one writer connection and one reader, each in a worker thread.
+
+What this is: the async face, the opening and the translation of SQLite's errors. What it is not: the statements
+(`sqlite_writes`, `sqlite_reads`). Above: app, engine, studio. Below: schema, records.
+
+Several processes open one file at once (two desktop clients on one data folder): write transactions are short,
+take the lock at their first statement, and wait `BUSY_S` for another's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from kontext_tools.budget import Caps, Price, Unit
+from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
+from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.stores import schema, sqlite_reads, sqlite_writes
+from kontext_tools.stores.base import Admission, Claim, ImageRow, JobNews
+
+BUSY_S = 5.0
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+
+class SqliteStore:
+    """Jobs in one file. See `stores.base.Store` for the verbs."""
+
+    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._one_write = anyio.CapacityLimiter(1)
+        self._one_read = anyio.CapacityLimiter(1)
+
+    async def open(self) -> None:
+        """Open and migrate; a failure shows again at every verb, which tries once more."""
+        try:
+            await self._write(lambda _: None)
+        except KontextError:
+            return
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        writer, reader, self._writer, self._reader = self._writer, self._reader, None, None
+        for connection in (reader, writer):
+            if connection is not None:
+                await anyio.to_thread.run_sync(connection.close)
+
+    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime) -> Admission:
+        """Record a job and reserve its money, or give the earlier one that it repeats."""
+        return await self._write(lambda db: sqlite_writes.admit(db, job, caps=caps, price=price, now=now))
+
+    async def claim(
+        self, process: str, *, now: datetime, lease_until: datetime, limit: int, slots: Mapping[str, int]
+    ) -> Sequence[Claim]:
+        """Take due sends under a lease."""
+        return await self._write(
+            lambda db: sqlite_writes.claim(db, process, now=now, lease_until=lease_until, limit=limit, slots=slots)
+        )
+
+    async def renew(self, process: str, *, until: datetime) -> None:
+        """Lengthen this process's leases."""
+        await self._write(lambda db: sqlite_writes.renew(db, process, until=until))
+
+    async def save(
+        self,
+        send: Send,
+        *,
+        now: datetime,
+        release: bool,
+        outputs: Sequence[Output] = (),
+        news: JobNews | None = None,
+    ) -> bool:
+        """Write a send under its fence."""
+        return await self._write(
+            lambda db: sqlite_writes.save(db, send, now=now, release=release, outputs=outputs, news=news)
+        )
+
+    async def bind(self, send: Send, *, now: datetime) -> bool:
+        """Bind a remote id to its own send."""
+        return await self._write(lambda db: sqlite_writes.bind(db, send, now=now))
+
+    async def add_news(self, job_id: str, news: JobNews) -> None:
+        """Write what was learnt about a job."""
+        await self._write(lambda db: sqlite_writes.add_news(db, job_id, news))
+
+    async def poke(self, job_id: str, *, now: datetime) -> None:
+        """Make a job's running sends due."""
+        await self._write(lambda db: sqlite_writes.poke(db, job_id, now=now))
+
+    async def request_cancel(self, owner: str, job_id: str, *, now: datetime) -> Job | None:
+        """Note a cancel; end what is queued."""
+        return await self._write(lambda db: sqlite_writes.request_cancel(db, owner, job_id, now=now))
+
+    async def mark_delivered(self, job_id: str) -> None:
+        """Note that the final answer went out."""
+        await self._write(lambda db: sqlite_writes.mark_delivered(db, job_id))
+
+    async def job_of_key(self, owner: str, request_key: str) -> Job | None:
+        """Give the job of a request_key."""
+        return await self._read(lambda db: sqlite_reads.job_of_key(db, owner, request_key))
+
+    async def job(self, owner: str, job_id: str) -> Job | None:
+        """Give one of the owner's jobs."""
+        return await self._read(lambda db: sqlite_reads.job(db, job_id, owner=owner))
+
+    async def any_job(self, job_id: str) -> Job | None:
+        """Give a job to the engine."""
+        return await self._read(lambda db: sqlite_reads.job(db, job_id))
+
+    async def jobs(self, owner: str, *, limit: int, before: str | None = None) -> Sequence[Job]:
+        """Give the owner's newest jobs."""
+        return await self._read(lambda db: sqlite_reads.jobs(db, owner, limit=limit, before=before))
+
+    async def images(
+        self, owner: str, *, words: Sequence[str] = (), limit: int, cursor: str | None = None
+    ) -> tuple[Sequence[ImageRow], str | None]:
+        """Give a page of the owner's images."""
+        return await self._read(lambda db: sqlite_reads.images(db, owner, words=words, limit=limit, cursor=cursor))
+
+    async def recent_ids(self, owner: str, *, limit: int = 200) -> Sequence[str]:
+        """Give ids of the newest jobs."""
+        return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
+
+    async def next_due(self) -> datetime | None:
+        """Give when the next send is due."""
+        return await self._read(sqlite_reads.next_due)
+
+    async def spent(self, owner: str, *, day: str, unit: Unit) -> Decimal:
+        """Give what was spent or reserved on a day."""
+        return await self._read(lambda db: sqlite_reads.spent(db, owner, day=day, unit=unit))
+
+    async def _write(self, work: Work[T]) -> T:
+        def run() -> T:
+            if self._writer is None:
+                self._writer = self._connect()
+            db = self._writer
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(db)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            return result
+
+        return await self._in_thread(run, self._one_write)
+
+    async def _read(self, work: Work[T]) -> T:
+        if self._writer is None:
+            await self._write(lambda _: None)
+
+        def run() -> T:
+            if self._reader is None:
+                self._reader = self._attach()
+            return work(self._reader)
+
+        return await self._in_thread(run, self._one_read)
+
+    async def _in_thread(self, run: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
+        try:
+            return await anyio.to_thread.run_sync(run, limiter=limiter)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+        except OSError as error:
+            raise StorageFull(
+                "The data folder cannot be written.",
+                fix="A person must free space or mend the rights of KONTEXT_DATA_DIR.",
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600, exist_ok=True)
+        db = self._attach()
+        try:
+            found = schema.version_of(db)
+            if found > len(schema.MIGRATIONS):
+                raise StorageDamaged(
+                    "The database was made by a newer version of kontext; nothing was changed and nothing sent.",
+                    fix="A person must update kontext-tool-server, or set KONTEXT_DATA_DIR to another folder.",
+                )
+            if found < len(schema.MIGRATIONS):
+                schema.migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _attach(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            # The intent must outlive a power cut before the first byte goes out.
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+def translated(error: sqlite3.Error) -> KontextError:
+    """Give the failure of the contract that a SQLite error stands for."""
+    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if primary in _BUSY:
+        return StorageBusy(
+            "The database is held by another process; nothing was sent.",
+            fix="Call again in a few seconds; if it stays so, a person must end the program that holds kontext.db.",
+        )
+    if primary in _FULL:
+        return StorageFull(
+            "The database cannot be written: the disk is full or the data folder is not writable.",
+            fix="A person must free space or mend the rights of KONTEXT_DATA_DIR; then call again.",
+        )
+    return StorageDamaged(
+        "The database is not sound; nothing was overwritten and nothing sent.",
+        fix="A person must move kontext.db aside (a copy is worth keeping) or set KONTEXT_DATA_DIR to another folder.",
+    )

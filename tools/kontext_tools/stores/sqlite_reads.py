@@ -1,0 +1,166 @@
+"""The SQLite store's questions. Above: sqlite, sqlite_writes. Below: records."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from kontext_tools.budget import Unit, from_nano
+from kontext_tools.images import ImageFacts
+from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.stores import records
+from kontext_tools.stores.base import ImageRow
+
+_JOB = """SELECT id, owner, tool, provider, created_us, ended_us, fingerprint, request_key, key_digest,
+    delivered, cancel_requested, doc FROM jobs"""
+_OUTPUT = "n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url"
+ACTIVE = "('queued', 'intent', 'submitted', 'ready')"
+
+
+def _output(row: Sequence[object]) -> Output:
+    n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url = row
+    facts = {"media_type": media_type, "width": width, "height": height, "size_bytes": size_bytes}
+    return Output(
+        n=n,  # pyright: ignore[reportArgumentType]  # STRICT tables hold what their columns say
+        facts=ImageFacts(**facts, sha256=sha256),  # pyright: ignore[reportArgumentType]  # the same
+        blob=str(blob),
+        seed=seed,  # pyright: ignore[reportArgumentType]  # the same
+        remote_url=remote_url,  # pyright: ignore[reportArgumentType]  # the same
+    )
+
+
+def sends_of(db: sqlite3.Connection, job_id: str) -> tuple[Send, ...]:
+    """Give a job's sends in order."""
+    rows = db.execute("SELECT n, state, due_us, fence, doc FROM sends WHERE job_id = ? ORDER BY n", (job_id,))
+    return tuple(records.send_from(job_id, *row) for row in rows)
+
+
+def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
+    ident, owner, tool, provider, created, ended, fingerprint, key, digest, delivered, cancel, doc = row
+    outputs = db.execute(f"SELECT {_OUTPUT} FROM outputs WHERE job_id = ? ORDER BY n", (ident,))  # noqa: S608  # constant
+    return Job(
+        id=str(ident),
+        owner=str(owner),
+        tool=str(tool),
+        provider=str(provider),
+        created_at=records.from_us(created),  # pyright: ignore[reportArgumentType]  # STRICT tables
+        ended_at=None if ended is None else records.from_us(ended),  # pyright: ignore[reportArgumentType]  # the same
+        fingerprint=str(fingerprint),
+        request_key="" if key is None else str(key),
+        key_digest=str(digest),
+        delivered=bool(delivered),
+        cancel_requested=bool(cancel),
+        sends=sends_of(db, str(ident)),
+        outputs=tuple(_output(out) for out in outputs),
+        **records.job_fields(str(doc)),
+    )
+
+
+def _one(db: sqlite3.Connection, where: str, values: Sequence[object]) -> Job | None:
+    row = db.execute(f"{_JOB} WHERE {where}", values).fetchone()
+    return None if row is None else _job(db, row)
+
+
+def job(db: sqlite3.Connection, job_id: str, *, owner: str | None = None) -> Job | None:
+    """Give a job by id, of one owner where one is named."""
+    if owner is None:
+        return _one(db, "id = ?", (job_id,))
+    return _one(db, "id = ? AND owner = ?", (job_id, owner))
+
+
+def job_of_key(db: sqlite3.Connection, owner: str, request_key: str) -> Job | None:
+    """Give the job of a request_key."""
+    return _one(db, "owner = ? AND request_key = ?", (owner, request_key))
+
+
+def newest_twin(db: sqlite3.Connection, owner: str, fingerprint: str) -> Job | None:
+    """Give the newest job that was asked with the same words."""
+    return _one(db, "owner = ? AND fingerprint = ? ORDER BY created_us DESC LIMIT 1", (owner, fingerprint))
+
+
+def jobs(db: sqlite3.Connection, owner: str, *, limit: int, before: str | None) -> list[Job]:
+    """Give the owner's newest jobs, before one where it is named."""
+    where, values = "owner = ?", [owner]
+    if before is not None:
+        where += " AND (created_us, id) < (SELECT created_us, id FROM jobs WHERE id = ?)"
+        values.append(before)
+    rows = db.execute(f"{_JOB} WHERE {where} ORDER BY created_us DESC, id DESC LIMIT ?", (*values, limit))
+    return [_job(db, row) for row in rows.fetchall()]
+
+
+def images(
+    db: sqlite3.Connection, owner: str, *, words: Sequence[str], limit: int, cursor: str | None
+) -> tuple[list[ImageRow], str | None]:
+    """Give a page of images, newest first, whose label or prompt holds every word."""
+    where, values = ["outputs.owner = ?"], [owner]
+    for word in words:
+        where.append("(jobs.prompt LIKE ? ESCAPE '\\' OR jobs.label LIKE ? ESCAPE '\\')")
+        like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        values += [like, like]
+    if cursor is not None:
+        created, job_id, n = parse_cursor(cursor)
+        where.append("(outputs.created_us, outputs.job_id, outputs.n) < (?, ?, ?)")
+        values += [created, job_id, n]  # pyright: ignore[reportArgumentType]  # SQLite takes both
+    columns = ", ".join(f"outputs.{name}" for name in _OUTPUT.split(", "))
+    rows = db.execute(
+        f"""SELECT outputs.job_id, outputs.created_us, jobs.label, jobs.prompt, jobs.provider, jobs.parent, {columns}
+            FROM outputs JOIN jobs ON jobs.id = outputs.job_id WHERE {" AND ".join(where)}
+            ORDER BY outputs.created_us DESC, outputs.job_id DESC, outputs.n DESC LIMIT ?""",  # noqa: S608  # constants
+        (*values, limit + 1),
+    ).fetchall()
+    page = [
+        ImageRow(
+            job_id=job_id,
+            output=_output(output),
+            label=label,
+            prompt=prompt,
+            provider=provider,
+            created_at=records.from_us(created),
+            parent=parent,
+        )
+        for job_id, created, label, prompt, provider, parent, *output in rows[:limit]
+    ]
+    if len(rows) <= limit or not page:
+        return page, None
+    last = page[-1]
+    return page, f"{records.to_us(last.created_at)}.{last.job_id}.{last.output.n}"
+
+
+def parse_cursor(cursor: str) -> tuple[int, str, int]:
+    """Read a page's cursor.
+
+    Raises:
+        ValueError: it is none of ours.
+    """
+    created, _, rest = cursor.partition(".")
+    job_id, _, n = rest.rpartition(".")
+    if not (created.isascii() and created.isdigit() and n.isascii() and n.isdigit() and job_id):
+        raise ValueError("not a cursor of this list")
+    if len(created) > 18 or len(n) > 2:
+        raise ValueError("not a cursor of this list")
+    return int(created), job_id, int(n)
+
+
+def recent_ids(db: sqlite3.Connection, owner: str, *, limit: int) -> list[str]:
+    """Give ids of the owner's newest jobs."""
+    rows = db.execute("SELECT id FROM jobs WHERE owner = ? ORDER BY created_us DESC LIMIT ?", (owner, limit))
+    return [row[0] for row in rows]
+
+
+def next_due(db: sqlite3.Connection) -> datetime | None:
+    """Give when the next running send that nobody drives is due."""
+    row = db.execute(
+        f"SELECT due_us FROM sends WHERE state IN {ACTIVE} AND lease_us = 0 ORDER BY due_us LIMIT 1"  # noqa: S608  # constant
+    ).fetchone()
+    return None if row is None else records.from_us(row[0])
+
+
+def spent(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit) -> Decimal:
+    """Give the sum of a day's ledger in one unit."""
+    row = db.execute(
+        "SELECT COALESCE(SUM(delta_nano), 0) FROM ledger WHERE owner = ? AND unit = ? AND day = ?",
+        (owner, unit.value, day),
+    ).fetchone()
+    return from_nano(row[0])

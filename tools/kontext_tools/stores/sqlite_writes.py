@@ -1,0 +1,293 @@
+"""The SQLite store's writes, each the inside of one transaction that has the lock. Above: sqlite. Below: records.
+
+The rules that must hold between processes stand here and nowhere else: one job for a request_key, one for an
+identical call, money reserved with the job, no write under a stale fence, no intent after a cancel.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from kontext_tools.budget import Basis, Caps, Cost, Price, day_of, to_nano
+from kontext_tools.errors import Billed
+from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, status_of
+from kontext_tools.stores import records, sqlite_reads
+from kontext_tools.stores.base import Admission, Claim, JobNews, joinable, same_key
+from kontext_tools.stores.sqlite_reads import ACTIVE
+
+
+def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: datetime) -> Admission:
+    """Record a job and reserve its money, or give the earlier one that it repeats."""
+    earlier = _repeated(db, job, now)
+    if earlier is not None:
+        return Admission(job=earlier, joined=True)
+    caps.check_day(price, sqlite_reads.spent(db, job.owner, day=day_of(now), unit=price.unit))
+    parent = None if job.source is None else job.source.parent
+    try:
+        db.execute(
+            """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
+                request_key, key_digest, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                job.id,
+                job.owner,
+                job.tool,
+                job.status.value,
+                job.edit.label,
+                job.edit.prompt,
+                job.provider,
+                parent,
+                records.to_us(job.created_at),
+                job.fingerprint,
+                job.request_key or None,
+                job.key_digest,
+                records.job_doc(job),
+            ),
+        )
+    except sqlite3.IntegrityError:
+        raise LookupError(job.id) from None
+    for send in job.sends:
+        db.execute(
+            "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                job.id,
+                send.n,
+                job.provider,
+                send.state.value,
+                records.to_us(send.due_at),
+                records.send_doc(send),
+            ),
+        )
+        _enter(db, job, send.n, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
+    return Admission(job=job, joined=False)
+
+
+def _repeated(db: sqlite3.Connection, job: Job, now: datetime) -> Job | None:
+    if job.request_key:
+        earlier = sqlite_reads.job_of_key(db, job.owner, job.request_key)
+        return None if earlier is None else same_key(earlier, job.key_digest)
+    return joinable(sqlite_reads.newest_twin(db, job.owner, job.fingerprint), now)
+
+
+def claim(
+    db: sqlite3.Connection,
+    process: str,
+    *,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    slots: Mapping[str, int],
+) -> list[Claim]:
+    """Take due sends under a lease, finished outputs first, queued ones only as far as there are slots."""
+    now_us = records.to_us(now)
+    due = db.execute(
+        f"""SELECT job_id, n, state, provider FROM sends
+            WHERE state IN {ACTIVE} AND due_us <= ? AND lease_us <= ?
+            ORDER BY state = 'ready' DESC, due_us LIMIT ?""",  # noqa: S608  # constant
+        (now_us, now_us, limit * 4),
+    ).fetchall()
+    if not due:
+        return []
+    free = {
+        provider: _free_slots(db, provider, slots.get(provider, 0), now_us)
+        for provider in {provider for _, _, state, provider in due if state == SendState.QUEUED}
+    }
+    claims: list[Claim] = []
+    for job_id, n, state, provider in due:
+        if len(claims) == limit:
+            break
+        if state == SendState.QUEUED:
+            if free[provider] <= 0:
+                continue
+            free[provider] -= 1
+        row = db.execute(
+            """UPDATE sends SET lease_owner = ?, lease_us = ?, fence = fence + 1 WHERE job_id = ? AND n = ?
+                RETURNING n, state, due_us, fence, doc""",
+            (process, records.to_us(lease_until), job_id, n),
+        ).fetchone()
+        claims.append(Claim(send=records.send_from(job_id, *row), orphan=state == SendState.INTENT))
+    return claims
+
+
+def _free_slots(db: sqlite3.Connection, provider: str, slots: int, now_us: int) -> int:
+    # The LIMIT bounds the count: how many more than `slots` are in flight is of no interest.
+    (taken,) = db.execute(
+        """SELECT COUNT(*) FROM (
+            SELECT 1 FROM sends WHERE provider = ?1 AND state IN ('intent', 'submitted')
+            UNION ALL
+            SELECT 1 FROM sends WHERE provider = ?1 AND state = 'queued' AND lease_us > MAX(0, ?2)
+            LIMIT ?3)""",
+        (provider, now_us, slots),
+    ).fetchone()
+    return slots - taken
+
+
+def renew(db: sqlite3.Connection, process: str, *, until: datetime) -> None:
+    """Lengthen the leases of a process."""
+    db.execute(
+        f"UPDATE sends SET lease_us = ? WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
+        (records.to_us(until), process),
+    )
+
+
+def save(
+    db: sqlite3.Connection,
+    send: Send,
+    *,
+    now: datetime,
+    release: bool,
+    outputs: Sequence[Output],
+    news: JobNews | None,
+) -> bool:
+    """Write a send under its fence; settle its money when it ends."""
+    job = sqlite_reads.job(db, send.job_id)
+    if job is None:
+        return False
+    stored = job.sends[send.n - 1]
+    if stored.fence != send.fence or not may_move(stored.state, send.state):
+        return False
+    if send.state is SendState.INTENT and job.cancel_requested:
+        return False
+    for output in outputs:
+        _keep(db, job, output, now)
+    _write_send(db, send, release=release or send.state.ended)
+    if send.state.ended and not stored.state.ended:
+        _settle(db, job, send, now)
+    if news is not None:
+        add_news(db, job.id, news)
+    _refresh(db, job, send, now)
+    return True
+
+
+def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
+    """Bind a remote id to its own send, whoever holds its lease; the present holder goes on with it."""
+    job = sqlite_reads.job(db, send.job_id)
+    if job is None:
+        return False
+    stored = job.sends[send.n - 1]
+    if stored.state not in (SendState.INTENT, SendState.UNKNOWN) or stored.remote_id is not None:
+        return False
+    bound = replace(
+        stored, state=SendState.SUBMITTED, remote_id=send.remote_id, due_at=now, failure=None, ended_at=None
+    )
+    _write_send(db, bound, release=False)
+    _refresh(db, job, bound, now)
+    return True
+
+
+def add_news(db: sqlite3.Connection, job_id: str, news: JobNews) -> None:
+    """Write what was learnt about a job; a warning is told once."""
+    job = sqlite_reads.job(db, job_id)
+    if job is None:
+        return
+    fresh = tuple(warning for warning in news.warnings if warning not in job.warnings)
+    updated = replace(
+        job,
+        source=news.source or job.source,
+        change=news.change or job.change,
+        warnings=job.warnings + fresh,
+    )
+    db.execute("UPDATE jobs SET doc = ? WHERE id = ?", (records.job_doc(updated), job_id))
+
+
+def poke(db: sqlite3.Connection, job_id: str, *, now: datetime) -> None:
+    """Make a job's running sends due."""
+    db.execute(
+        f"UPDATE sends SET due_us = MIN(due_us, ?) WHERE job_id = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
+        (records.to_us(now), job_id),
+    )
+
+
+def request_cancel(db: sqlite3.Connection, owner: str, job_id: str, *, now: datetime) -> Job | None:
+    """Note a cancel; what is queued and not being sent at this moment ends here."""
+    job = sqlite_reads.job(db, job_id, owner=owner)
+    if job is None or job.status.ended:
+        return job
+    db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (job_id,))
+    for send in job.sends:
+        if send.state is SendState.QUEUED:
+            ended = dropped(send, now)
+            _write_send(db, ended, release=True)
+            _settle(db, job, ended, now)
+            _refresh(db, job, ended, now)
+    return sqlite_reads.job(db, job_id)
+
+
+def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
+    """Note that the final answer went out."""
+    db.execute("UPDATE jobs SET delivered = 1 WHERE id = ? AND ended_us IS NOT NULL", (job_id,))
+
+
+def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
+    lease = ", lease_owner = NULL, lease_us = 0" if release else ""
+    db.execute(
+        f"UPDATE sends SET state = ?, due_us = ?, doc = ?{lease} WHERE job_id = ? AND n = ?",  # noqa: S608  # constant
+        (send.state.value, records.to_us(send.due_at), records.send_doc(send), send.job_id, send.n),
+    )
+
+
+def _refresh(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+    sends = tuple(send if other.n == send.n else other for other in sqlite_reads.sends_of(db, job.id))
+    status = status_of(sends)
+    ended_us = records.to_us(now) if status.ended else None
+    db.execute("UPDATE jobs SET status = ?, ended_us = ? WHERE id = ?", (status.value, ended_us, job.id))
+
+
+def _keep(db: sqlite3.Connection, job: Job, output: Output, now: datetime) -> None:
+    facts = output.facts
+    db.execute(
+        """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256,
+            seed, remote_url) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+        (
+            job.id,
+            output.n,
+            job.owner,
+            records.to_us(now),
+            output.blob,
+            facts.media_type,
+            facts.width,
+            facts.height,
+            facts.size_bytes,
+            facts.sha256,
+            output.seed,
+            output.remote_url,
+        ),
+    )
+
+
+def _settle(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+    reserved = send.price.amount or Decimal(0)
+    if send.state is SendState.UNKNOWN:
+        return
+    unbilled = send.state is not SendState.COMPLETED and send.failure is not None and send.failure.billed is Billed.NO
+    if unbilled:
+        _enter(db, job, send.n, "released", -reserved, Cost.listed(send.price), now)
+        return
+    cost = send.cost if send.cost is not None and send.cost.unit is send.price.unit else Cost.listed(send.price)
+    delta = Decimal(0) if cost.amount is None else cost.amount - reserved
+    _enter(db, job, send.n, "settled", delta, cost, now)
+
+
+def _enter(db: sqlite3.Connection, job: Job, n: int, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:
+    basis = cost.basis if cost.amount is not None else Basis.UNKNOWN
+    # Counted to the day of the reservation, so that a release gives back to the day that it was taken from.
+    day = day_of(job.created_at)
+    db.execute(
+        """INSERT INTO ledger (at_us, day, owner, job_id, n, provider, entry, delta_nano, unit, basis)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            records.to_us(now),
+            day,
+            job.owner,
+            job.id,
+            n,
+            job.provider,
+            entry,
+            to_nano(delta),
+            cost.unit.value,
+            basis.value,
+        ),
+    )

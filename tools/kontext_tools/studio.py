@@ -1,0 +1,374 @@
+"""The verbs, named as the tools are: one search for `edit_image` finds the face and the work.
+
+What this is: one call as a straight line, from an `Edit` to a recorded job and the wait for news of it. What it is
+not: reading what a model sent or writing what it reads (`kontext_server.surface`), nor the work itself (`engine`).
+Above: surface, cli. Below: engine, inputs, choosing, archive, stores.base.
+
+The call going away ends the wait, never the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from kontext_tools import images, prompting
+from kontext_tools.archive import Archive
+from kontext_tools.budget import Caps, Cost, Price, Unit, day_of, total
+from kontext_tools.choosing import Choice, choose
+from kontext_tools.clocks import Clock
+from kontext_tools.edits import Edit
+from kontext_tools.engine import Engine
+from kontext_tools.errors import NotFound, StorageBusy
+from kontext_tools.inputs import Input, Inputs, as_stored, require_prompt
+from kontext_tools.jobs import Job, JobStatus, Send, SendState, SourceKind
+from kontext_tools.providers.base import Attachment, Offer, Order, Provider
+from kontext_tools.references import nearest, new_job_id, parse_ref
+from kontext_tools.stores.base import ImageRow, Store, same_key
+
+LOOK_AGAIN_S = 1.0
+"""Another process may drive the job: its row is read at least so often while somebody waits."""
+CANCEL_WAIT_S = 10.0
+DEEP = 5
+ID_DRAWS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A job as one answer tells it.
+
+    Attributes:
+        job: as it stands.
+        joined: whether this call joined an earlier one.
+        eta_s: seconds that it may still take, while it runs.
+        at: the moment this was seen, UTC.
+    """
+
+    job: Job
+    joined: bool = False
+    eta_s: int | None = None
+    at: datetime
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the call to the end, or to now."""
+        return max(0.0, ((self.job.ended_at or self.at) - self.job.created_at).total_seconds())
+
+    @property
+    def cost(self) -> Cost:
+        """What the job cost, or will: what was released is not counted."""
+        counted = [
+            send.cost or Cost.listed(send.price)
+            for send in self.job.sends
+            if not (send.state.ended and send.failure is not None and send.failure.billed == "no")
+        ]
+        return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=self.job.sends[0].price.unit))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What a dry run tells: everything was checked and nothing sent."""
+
+    provider: str
+    request: dict[str, Any]
+    cost: Cost
+    warnings: tuple[str, ...]
+    budget_left: Mapping[Unit, Decimal]
+
+
+OnNews = Callable[[View], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How one call wants to be served.
+
+    Attributes:
+        owner: who calls.
+        wait_s: seconds to wait for the end, 0 to answer at once.
+        dry_run: whether to check everything and send nothing.
+        request_key: the caller's own key, or empty.
+        on_news: told while waiting, at least once a second.
+    """
+
+    owner: str
+    wait_s: float = 0.0
+    dry_run: bool = False
+    request_key: str = ""
+    on_news: OnNews | None = None
+
+
+class Studio:
+    """Every verb over one store, one engine and the configured providers."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: Engine,
+        inputs: Inputs,
+        archive: Archive,
+        providers: Mapping[str, Provider],
+        order: Sequence[str],
+        caps: Caps,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._inputs = inputs
+        self._archive = archive
+        self._providers = providers
+        self._order = tuple(order)
+        self._caps = caps
+        self._clock = clock
+        self._random = random
+
+    @property
+    def offers(self) -> dict[str, Offer]:
+        """What each configured provider can do and costs, the sandbox last."""
+        return {name: provider.offer for name, provider in self._providers.items()}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names that `auto` tries."""
+        return self._order
+
+    async def edit_image(self, edit: Edit, call: Call) -> View | Quote:
+        """Edit a picture. Raises any refusal of the tree, before anything is sent."""
+        assert edit.image is not None
+        return await self._start("edit_image", edit, call)
+
+    async def generate_image(self, edit: Edit, call: Call) -> View | Quote:
+        """Make a picture from words alone. Raises any refusal of the tree, before anything is sent."""
+        assert edit.image is None
+        return await self._start("generate_image", edit, call)
+
+    async def get_status(self, job_id: str, call: Call) -> View:
+        """Give a job as it stands, or as it stands once it ended or `wait_s` ran out.
+
+        Raises:
+            NotFound: no such job of this owner.
+        """
+        job = await self._job(call.owner, job_id)
+        if any(send.failure is not None for send in job.sends if not send.state.ended):
+            # It waits for space on the disk: the person who asks may just have made some.
+            await self._store.poke(job.id, now=self._clock.now())
+            self._engine.wake()
+        return await self._wait(job, call)
+
+    async def cancel_job(self, job_id: str, call: Call) -> tuple[View, str]:
+        """Cancel a job; give it and the outcome: `cancelled`, `cannot_cancel` or `already_ended`.
+
+        Raises:
+            NotFound: no such job of this owner.
+        """
+        job = await self._job(call.owner, job_id)
+        if job.status.ended:
+            outcome = "cannot_cancel" if job.status is JobStatus.UNKNOWN else "already_ended"
+            return self._view(job), outcome
+        job = await self._store.request_cancel(call.owner, job.id, now=self._clock.now()) or job
+        if not job.status.ended:
+            in_doubt = any(send.state in (SendState.QUEUED, SendState.INTENT) for send in job.sends)
+            accepted = await self._engine.cancel(job.id)
+            if accepted or in_doubt:
+                view = await self._wait(job, replace(call, wait_s=CANCEL_WAIT_S))
+                job = view.job
+        outcomes = {JobStatus.CANCELLED: "cancelled", JobStatus.COMPLETED: "already_ended"}
+        if job.status is JobStatus.FAILED:
+            return self._view(job), "already_ended"
+        return self._view(job), outcomes.get(job.status, "cannot_cancel")
+
+    async def find_images(
+        self, owner: str, query: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[Sequence[ImageRow], str | None]:
+        """Give the owner's images whose label or prompt holds every word, newest first, and the next cursor.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        return await self._store.images(owner, words=query.split(), limit=limit, cursor=cursor)
+
+    async def jobs(self, owner: str, *, limit: int) -> Sequence[View]:
+        """Give the owner's newest jobs."""
+        return [self._view(job) for job in await self._store.jobs(owner, limit=limit)]
+
+    async def job_ids(self, owner: str, *, limit: int) -> Sequence[str]:
+        """Give the ids of the owner's newest jobs."""
+        return await self._store.recent_ids(owner, limit=limit)
+
+    async def image(self, owner: str, text: str) -> tuple[bytes, str]:
+        """Give an own image's bytes as delivered, and their media type. Raises `UnknownRef`, `ResultInvalid`."""
+        ref = parse_ref(text)
+        if ref is None:
+            raise NotFound("There is no such image.", fix="Take a reference from an earlier answer.")
+        found = await self._inputs.find(owner, ref)
+        if found.output is not None:
+            return await self._archive.read(found.output.blob, found.output.facts), found.output.facts.media_type
+        source = found.job.source
+        assert source is not None and source.blob is not None and source.facts is not None
+        return await self._archive.read(source.blob, source.facts), source.facts.media_type
+
+    async def preview(self, job: Job, longest_px: int) -> bytes | None:
+        """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
+        pictures = [await self._archive.read(output.blob, output.facts) for output in job.outputs]
+        if not pictures:
+            return None
+        if len(pictures) == 1:
+            return await anyio.to_thread.run_sync(images.preview, pictures[0], longest_px)
+        return await anyio.to_thread.run_sync(images.contact_sheet, pictures, longest_px)
+
+    async def _start(self, tool: str, edit: Edit, call: Call) -> View | Quote:
+        require_prompt(edit.prompt)
+        digest = _digest({**_asked(tool, edit), "image": edit.image})
+        if call.request_key and not call.dry_run:
+            earlier = await self._store.job_of_key(call.owner, call.request_key)
+            if earlier is not None:
+                return await self._wait(same_key(earlier, digest), call, joined=True)
+        choice = choose(edit, self.offers, order=self._order)
+        loaded = None if edit.image is None else await self._inputs.load(call.owner, edit.image)
+        if loaded is not None and loaded.source.kind is SourceKind.URL and not choice.offer.takes_url:
+            loaded = replace(loaded, source=await self._inputs.fetched(loaded.source))
+        price = choice.offer.price.times(edit.num_images)
+        self._caps.check_call(price)
+        job = self._job_of(tool, choice, loaded, call, digest)
+        if call.dry_run:
+            return await self._quote(job, price, call.owner)
+        admitted, joined = await self._admit(job, price)
+        self._engine.wake()
+        return await self._wait(admitted, call, joined=joined)
+
+    def _job_of(self, tool: str, choice: Choice, loaded: Input | None, call: Call, digest: str) -> Job:
+        edit, offer, now = choice.edit, choice.offer, self._clock.now()
+        source = None if loaded is None else loaded.source
+        depth = 0 if loaded is None else loaded.depth + 1
+        prompt = prompting.compose(edit.prompt, edit.keep)
+        job_id = self._new_id(edit, 0)
+        sends: list[Send] = []
+        first_output = 1
+        for n, (seed, count) in enumerate(offer.seeds(edit), start=1):
+            price = offer.price.times(count)
+            sends.append(
+                Send(
+                    job_id=job_id,
+                    n=n,
+                    seed=seed,
+                    count=count,
+                    price=price,
+                    first_output=first_output,
+                    due_at=now,
+                )
+            )
+            first_output += count
+        warnings = list(choice.warnings)
+        if offer.note:
+            warnings.append(offer.note)
+        if depth >= DEEP:
+            warnings.append(
+                f"This is edit {depth} in a row; each one re-encodes the picture. Go back to an earlier one."
+            )
+        identity = None if source is None else (source.url or (source.facts and source.facts.sha256))
+        picture = (
+            None if source is None else Attachment(url=source.url if offer.takes_url else None, facts=source.facts)
+        )
+        order = Order(key=job_id, edit=edit, prompt=prompt, seed=sends[0].seed, count=sends[0].count, image=picture)
+        return Job(
+            id=job_id,
+            owner=call.owner,
+            tool=tool,
+            edit=replace(edit, image=as_stored(edit.image)),
+            source=source,
+            sent_prompt=prompt,
+            request=self._providers[offer.name].request(order),
+            provider=offer.name,
+            model=offer.model,
+            created_at=now,
+            depth=depth,
+            fingerprint=_digest({**_asked(tool, edit), "source": identity}),
+            request_key=call.request_key,
+            key_digest=digest,
+            sends=tuple(sends),
+            warnings=tuple(warnings),
+        )
+
+    async def _admit(self, job: Job, price: Price) -> tuple[Job, bool]:
+        for draw in range(1, ID_DRAWS):
+            try:
+                # A store's write runs in a thread to its end, whatever becomes of the call that waits for it.
+                admission = await self._store.admit(job, caps=self._caps, price=price, now=self._clock.now())
+            except LookupError:
+                job_id = self._new_id(job.edit, draw)
+                sends = tuple(replace(send, job_id=job_id) for send in job.sends)
+                job = replace(job, id=job_id, sends=sends)
+                continue
+            return admission.job, admission.joined
+        raise StorageBusy("No free job id was found; nothing was sent.", fix="Call again.")
+
+    def _new_id(self, edit: Edit, draw: int) -> str:
+        return new_job_id(edit.label or edit.prompt, self._random, tail_chars=4 + draw // 4)
+
+    async def _quote(self, job: Job, price: Price, owner: str) -> Quote:
+        day = day_of(self._clock.now())
+        spent = {unit: await self._store.spent(owner, day=day, unit=unit) for unit in self._caps.daily}
+        if price.unit in spent:
+            self._caps.check_day(price, spent[price.unit])
+        return Quote(
+            provider=job.provider,
+            request=job.request,
+            cost=Cost.listed(price),
+            warnings=job.warnings,
+            budget_left={unit: cap - spent[unit] for unit, cap in self._caps.daily.items()},
+        )
+
+    async def _wait(self, job: Job, call: Call, *, joined: bool = False) -> View:
+        deadline = self._clock.monotonic() + call.wait_s
+        while True:
+            with self._engine.news_of(job.id) as event:
+                job = await self._store.job(call.owner, job.id) or job
+                left_s = deadline - self._clock.monotonic()
+                if job.status.ended:
+                    await self._store.mark_delivered(job.id)
+                    return self._view(job, joined=joined)
+                if left_s <= 0:
+                    return self._view(job, joined=joined)
+                if call.on_news is not None:
+                    await call.on_news(self._view(job, joined=joined))
+                await self._clock.wait(event, min(left_s, LOOK_AGAIN_S))
+
+    def _view(self, job: Job, *, joined: bool = False) -> View:
+        now = self._clock.now()
+        eta_s = None
+        if not job.status.ended and job.provider in self._providers:
+            age_s = (now - job.created_at).total_seconds()
+            eta_s = max(1, round(self._providers[job.provider].offer.typical_s - age_s))
+        return View(job=job, joined=joined, eta_s=eta_s, at=now)
+
+    async def _job(self, owner: str, text: str) -> Job:
+        ref = parse_ref(text)
+        job = None if ref is None else await self._store.job(owner, ref.job_id)
+        if job is not None:
+            return job
+        near = nearest(text.strip().partition("/")[0], await self._store.recent_ids(owner))
+        fix = (
+            f"Call again with job_id one of: {', '.join(near)}."
+            if near
+            else "Call again with a job_id from an earlier answer."
+        )
+        raise NotFound("No job has that id.", fix=fix, field="job_id")
+
+
+def _asked(tool: str, edit: Edit) -> dict[str, Any]:
+    return {"tool": tool, "provider": edit.provider, **edit.parameters()}
+
+
+def _digest(what: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
