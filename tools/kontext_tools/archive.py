@@ -34,35 +34,38 @@ from kontext_tools.providers.base import Attachment, Offer, RemoteOutput
 from kontext_tools.sources import Picture, Sources
 from kontext_tools.stores.base import JobNews, Store
 
-FULL_AGAIN_S = 30.0
-LOST_AGAIN_S = 2.0
-
 log = logging.getLogger(__name__)
 
 
-class Expired(Exception):
-    """The links do not work (any more): fresh ones are needed."""
-
-    def __init__(self, failure: Failure | None = None) -> None:
-        super().__init__("expired")
-        self.failure = failure or _expired()
+class _Expired(Exception):
+    """A link does not work (any more)."""
 
 
-class Unfinished(Exception):
-    """Not now: the disk is full, or the connection broke. The step is taken again in `again_s`."""
+class _NotNow(Exception):
+    """The disk is full (with its failure), or the connection broke (without)."""
 
-    def __init__(self, failure: Failure | None, again_s: float) -> None:
-        super().__init__("unfinished")
+    def __init__(self, failure: Failure | None) -> None:
+        super().__init__("not now")
         self.failure = failure
-        self.again_s = again_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What an archiving brought: new outputs, how many the send has in all, and why some are missing."""
+    """What an archiving brought.
+
+    Attributes:
+        outputs: newly kept images; they count whatever became of the others.
+        total: images that the send has now in all.
+        expired: whether a link was dead: fresh ones are needed.
+        not_now: whether the rest must be tried again later.
+        failure: why something is missing.
+        news: for the job.
+    """
 
     outputs: tuple[Output, ...]
     total: int
+    expired: bool
+    not_now: bool
     failure: Failure | None
     news: JobNews
 
@@ -161,16 +164,12 @@ class Archive:
         return source
 
     async def keep(self, job: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
-        """Make a send's outputs files, each whole before it counts.
-
-        Raises:
-            Expired: no output could be fetched because the links died.
-            Unfinished: no space, or the connection broke; what was kept stays.
-        """
+        """Make a send's outputs files, each whole before it counts; one that fails does not lose the others."""
         have = {output.n for output in job.outputs}
         fresh: list[Output] = []
         warnings: list[str] = []
         failure: Failure | None = None
+        expired = not_now = False
         for n, remote in enumerate(outputs[: send.count], start=send.first_output):
             if n in have:
                 continue
@@ -178,19 +177,24 @@ class Archive:
                 fresh.append(await self._keep_one(job, send, n, remote))
             except ResultInvalid as invalid:
                 failure = invalid.failure
-                warnings.append(f"Image {n} was not kept: {invalid.failure.message}")
-        missing = send.count - len(outputs[: send.count])
-        if missing > 0:
+                warnings.append(f"Image {n} was not kept: {failure.message}")
+            except _Expired:
+                expired, failure = True, dead_link()
+            except _NotNow as reason:
+                not_now, failure = True, reason.failure
+                break
+        if 0 < len(outputs) < send.count:
             warnings.append(f"The provider gave {len(outputs)} of {send.count} images.")
         warnings += _format_warnings(job, fresh)
         change = await self._change(job, fresh)
         if change is not None:
             warnings += changes.warnings(change)
         mine = range(send.first_output, send.first_output + send.count)
-        total = len(fresh) + len([n for n in have if n in mine])
         return Kept(
             outputs=tuple(fresh),
-            total=total,
+            total=len(fresh) + len([n for n in have if n in mine]),
+            expired=expired or not outputs,
+            not_now=not_now,
             failure=failure,
             news=JobNews(change=change, warnings=tuple(warnings)),
         )
@@ -211,7 +215,7 @@ class Archive:
             await self._blobs.write(f"images/{job.id}-{n}.json", sidecar)
         except StorageFull as full:
             paid = Billed.NO if send.price.amount == 0 else Billed.YES
-            raise Unfinished(replace(full.failure, billed=paid, job_id=job.id), FULL_AGAIN_S) from full
+            raise _NotNow(replace(full.failure, billed=paid, job_id=job.id)) from full
         await self._copy_out(job, output)
         return output
 
@@ -224,10 +228,10 @@ class Archive:
             await self._http.download(remote.url, temporary, max_bytes=MAX_OUTPUT_BYTES)
         except Refetched as answered:
             if answered.status in (401, 403, 404, 410):
-                raise Expired from answered
-            raise Unfinished(None, LOST_AGAIN_S) from answered
+                raise _Expired from answered
+            raise _NotNow(None) from answered
         except Lost as lost:
-            raise Unfinished(None, LOST_AGAIN_S) from lost
+            raise _NotNow(None) from lost
         except TooLarge as large:
             raise _invalid("it is over 64 MB") from large
         except Blocked as blocked:
@@ -312,7 +316,8 @@ def _invalid(reason: str) -> ResultInvalid:
     )
 
 
-def _expired() -> Failure:
+def dead_link() -> Failure:
+    """Give the failure of a result whose link died before it was fetched."""
     return ResultExpired(
         "The provider's link to the result died before it was fetched.",
         fix="Let a person look for the picture at the provider; then call again with a new request_key.",

@@ -127,7 +127,7 @@ class Http:
     async def call(
         self,
         method: str,
-        url: str,
+        url: str | Target,
         *,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
@@ -141,7 +141,7 @@ class Http:
 
         Args:
             method: GET, POST ...
-            url: absolute.
+            url: absolute, or where the guard says to connect.
             headers: credentials among them.
             json: a body, or
             parts: a multipart body.
@@ -158,10 +158,13 @@ class Http:
         if parts:
             form = {"files": [_multipart(part) for part in parts]}
         timeout = httpx2.Timeout(connect=CONNECT_S, read=read_s, write=READ_S, pool=CONNECT_S)
+        named = dict(headers or {})
+        if isinstance(url, Target):
+            form, url, named = form | {"extensions": _extensions(url)}, url.url, named | {"host": url.host}
         try:
             with anyio.fail_after(total_s if total_s is not None else CONNECT_S + 2 * read_s):
                 async with self._client(fresh=fresh) as client:
-                    request = client.build_request(method, url, headers=dict(headers or {}), timeout=timeout, **form)
+                    request = client.build_request(method, url, headers=named, timeout=timeout, **form)
                     response = await client.send(request, stream=True)
                     try:
                         body = await _bounded(response, max_bytes)

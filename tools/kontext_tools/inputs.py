@@ -18,6 +18,7 @@ from kontext_tools.references import Ref, nearest, parse_ref
 from kontext_tools.sources import Sources, is_data_uri, is_remote
 from kontext_tools.stores.base import Store
 
+NEAREST_AMONG = 200
 _LIKE_A_REF = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)+(?:/\d+)?")
 
 
@@ -122,7 +123,8 @@ class Inputs:
         return Input(source=source, depth=found.job.depth)
 
     async def _unknown(self, owner: str, text: str) -> UnknownRef:
-        near = nearest(text.partition("/")[0], await self._store.recent_ids(owner))
+        rows, _ = await self._store.images(owner, limit=NEAREST_AMONG)
+        near = nearest(text, [f"{row.job_id}/{row.output.n}" for row in rows])
         fix = (
             f"Call again with one of the nearest: {', '.join(near)}."
             if near

@@ -136,7 +136,6 @@ class Send:
         progress: 0 to 1 where the provider tells it.
         pending_urls: outputs that are ready and not fetched yet, secret: `(url, seed)`.
         reasks: how often broken or expired links were asked for again.
-        looks: how often the provider was asked.
         misses: looks or downloads in a row that told nothing.
         sent_at: when its intent was committed.
         ended_at: when it ended.
@@ -160,7 +159,6 @@ class Send:
     progress: float | None = None
     pending_urls: tuple[tuple[str, int | None], ...] = ()
     reasks: int = 0
-    looks: int = 0
     misses: int = 0
     sent_at: datetime | None = None
     ended_at: datetime | None = None

@@ -20,9 +20,25 @@ URI_PREFIX = "kontext://images/"
 
 _JOB_ID = re.compile(rf"[a-z0-9]+(?:-[a-z0-9]+)*-[{CROCKFORD}]{{4,}}")
 _REF = re.compile(rf"({_JOB_ID.pattern})(?:/(\d{{1,2}}))?")
-_STOP_WORDS = frozenset(
-    "a|an|and|change|image|in|into|it|its|make|me|my|of|on|photo|picture|please|that|the|this|to|turn|with".split("|")
-)
+_ARTICLES = {
+    "a",
+    "an",
+    "the",
+    "this",
+    "that",
+    "it",
+    "its",
+    "my",
+    "me",
+    "of",
+    "on",
+    "in",
+    "into",
+    "to",
+    "and",
+    "with",
+}
+_STOP_WORDS = _ARTICLES | {"change", "image", "make", "photo", "picture", "please", "turn"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,5 +97,5 @@ def parse_ref(text: str) -> Ref | None:
 
 
 def nearest(text: str, candidates: Iterable[str], *, count: int = 3) -> list[str]:
-    """Give the candidates most like the text, best first; only those that are alike at all."""
-    return difflib.get_close_matches(text.lower(), list(candidates), n=count, cutoff=0.5)
+    """Give the candidates most like the text, best first: a wrong name is told the right ones, however far."""
+    return difflib.get_close_matches(text.strip().lower(), list(candidates), n=count, cutoff=0.0)

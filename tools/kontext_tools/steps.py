@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from kontext_tools import pacing
-from kontext_tools.archive import Archive, Expired, Unfinished
+from kontext_tools.archive import Archive, Kept, dead_link
 from kontext_tools.budget import Cost
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Cancelled, Failure, KontextError, OutcomeUnknown, ProviderError
@@ -39,6 +39,7 @@ GRACE_LOOKS = 3
 GIVE_UP_S = 86_400.0
 REASKS = 1
 NO_PROVIDER_AGAIN_S = 60.0
+FULL_AGAIN_S = 30.0
 LOST_LOOKS = 6
 """So many broken downloads of one link, and it counts as dead."""
 
@@ -138,6 +139,8 @@ class Steps:
             # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
             await self._store.bind(sent, now=self._clock.now())
             raise
+        await self._cancel_if_asked(job, provider, sent)
+        await self._archive.copy_source(job)
 
     async def _not_submitted(self, send: Send, verdict: Verdict, failure: Failure) -> None:
         now = self._clock.now()
@@ -161,21 +164,25 @@ class Steps:
 
     async def _look(self, job: Job, send: Send, provider: Provider, tell: Tell) -> None:
         assert send.remote_id is not None
-        if job.cancel_requested and send.looks == 0:
-            # Asked for while the create was under way: the provider hears of it with the first look.
-            await self._cancel_quietly(provider, send.remote_id)
         try:
             snapshot = await provider.fetch(send.remote_id)
         except FetchFailed as failed:
             await self._saw_nothing(send, failed)
             return
         await self._absorb(job, send, provider, snapshot, tell)
+        # A process that was restarted may not have its copy yet; the lease is given back, so nothing waits for it.
+        await self._archive.copy_source(job)
 
-    async def _cancel_quietly(self, provider: Provider, remote_id: str) -> None:
+    async def _cancel_if_asked(self, job: Job, provider: Provider, sent: Send) -> None:
+        """Pass a cancel on that was asked for while the create was under way."""
+        now_known = await self._store.any_job(job.id)
+        if now_known is None or not now_known.cancel_requested or now_known.status.ended or sent.remote_id is None:
+            return
         try:
-            await provider.cancel(remote_id)
+            await provider.cancel(sent.remote_id)
         except FetchFailed:
             log.info("a cancel got no answer")
+        await self._store.poke(job.id, now=self._clock.now())
 
     async def _saw_nothing(self, send: Send, failed: FetchFailed) -> None:
         now = self._clock.now()
@@ -192,7 +199,7 @@ class Steps:
         if wait_s is None:
             wait_s = pacing.back_off_s(send.misses + 1, self._random.uniform(-1, 1))
         due = now + timedelta(seconds=min(wait_s, pacing.LONGEST_RETRY_AFTER_S))
-        await self._save(replace(send, misses=send.misses + 1, looks=send.looks + 1, due_at=due), release=True)
+        await self._save(replace(send, misses=send.misses + 1, due_at=due), release=True)
 
     async def _absorb(self, job: Job, send: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> None:
         """Write what the provider said; go on to the archive when it is done."""
@@ -224,8 +231,6 @@ class Steps:
         else:
             await self._still_running(job, send, snapshot, now)
             tell()
-            # The lease is given back: the next look does not wait for a slow host of the source.
-            await self._archive.copy_source(job)
 
     async def _still_running(self, job: Job, send: Send, snapshot: Snapshot, now: datetime) -> None:
         age_s = (now - (send.sent_at or now)).total_seconds()
@@ -242,61 +247,50 @@ class Steps:
             send,
             state=SendState.SUBMITTED,
             working=snapshot.phase is Phase.WORKING,
-            looks=send.looks + 1,
             due_at=now + timedelta(seconds=wait_s),
         )
         await self._save(running, release=True)
 
     async def _finish(self, job: Job, send: Send, provider: Provider, outputs: Sequence[RemoteOutput]) -> None:
-        """Archive finished outputs; a link that broke is asked for once more."""
+        """Archive finished outputs; a link that broke is asked for once more, what is kept stays kept."""
         if not outputs:
             outputs = tuple(RemoteOutput(url=url, seed=seed) for url, seed in send.pending_urls)
-        try:
-            if not outputs:
-                raise Expired
-            kept = await self._archive.keep(job, send, outputs)
-        except Expired as expired:
-            await self._reask(job, send, provider, expired)
-            return
-        except Unfinished as unfinished:
-            await self._unfinished(job, send, provider, unfinished)
-            return
-        now = self._clock.now()
-        state = SendState.COMPLETED if kept.total else SendState.FAILED
+        kept = await self._archive.keep(job, send, outputs)
+        misses = send.misses + (kept.not_now and kept.failure is None)
+        if kept.not_now and misses < LOST_LOOKS:
+            wait_s = FULL_AGAIN_S if kept.failure is not None else pacing.back_off_s(misses, 0)
+            due = self._clock.now() + timedelta(seconds=wait_s)
+            later = replace(send, misses=misses, failure=kept.failure, due_at=due)
+            await self._save(later, release=True, outputs=kept.outputs, news=kept.news)
+        elif (kept.expired or kept.not_now) and send.remote_id is not None and send.reasks < REASKS:
+            asked = replace(send, misses=0, reasks=send.reasks + 1)
+            await self._save(asked, release=False, outputs=kept.outputs, news=kept.news)
+            await self._reask(asked, provider)
+        else:
+            await self._end(send, kept)
+
+    async def _end(self, send: Send, kept: Kept) -> None:
         ended = replace(
             send,
-            state=state,
-            failure=None if state is SendState.COMPLETED else kept.failure,
+            state=SendState.COMPLETED if kept.total else SendState.FAILED,
+            failure=None if kept.total else kept.failure or dead_link(),
             cost=send.cost or Cost.listed(send.price),
             pending_urls=(),
-            ended_at=now,
+            ended_at=self._clock.now(),
         )
         await self._save(ended, release=True, outputs=kept.outputs, news=kept.news)
 
-    async def _unfinished(self, job: Job, send: Send, provider: Provider, unfinished: Unfinished) -> None:
-        """Come back later; a link that broke too often counts as dead, a full disk never does."""
-        misses = send.misses + (unfinished.failure is None)
-        if misses >= LOST_LOOKS:
-            await self._reask(job, replace(send, misses=0), provider, Expired())
-            return
-        wait_s = unfinished.again_s if unfinished.failure else pacing.back_off_s(misses, 0)
-        await self._later(replace(send, misses=misses, failure=unfinished.failure), wait_s)
-
-    async def _reask(self, job: Job, send: Send, provider: Provider, expired: Expired) -> None:
-        now = self._clock.now()
-        if send.remote_id is None or send.reasks >= REASKS:
-            failure = expired.failure
-            await self._save(replace(send, state=SendState.FAILED, failure=failure, ended_at=now), release=True)
-            return
+    async def _reask(self, send: Send, provider: Provider) -> None:
+        assert send.remote_id is not None
         try:
             snapshot = await provider.fetch(send.remote_id)
         except FetchFailed:
-            await self._later(send, pacing.back_off_s(send.reasks + 1, 0))
+            await self._later(replace(send, reasks=send.reasks - 1), pacing.back_off_s(send.reasks, 0))
             return
         urls = tuple((output.url, output.seed) for output in snapshot.outputs if output.url is not None)
-        asked = replace(send, reasks=send.reasks + 1, pending_urls=urls)
-        await self._save(asked, release=False)
-        await self._finish(job, asked, provider, snapshot.outputs)
+        fresh = replace(send, pending_urls=urls)
+        await self._save(fresh, release=False)
+        await self._finish(await self._job(send), fresh, provider, snapshot.outputs)
 
     async def _orphaned(self, send: Send) -> None:
         """End a send whose owner died between the intent and the answer: nobody knows, so nothing is sent again."""

@@ -9,6 +9,7 @@ The call going away ends the wait, never the job.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from kontext_tools.choosing import Choice, choose
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
-from kontext_tools.errors import NotFound, StorageBusy
+from kontext_tools.errors import KontextError, NotFound, StorageBusy
 from kontext_tools.inputs import Input, Inputs, as_stored, require_prompt
 from kontext_tools.jobs import Job, JobStatus, Send, SendState, SourceKind
 from kontext_tools.providers.base import Attachment, Offer, Order, Provider
@@ -336,7 +337,9 @@ class Studio:
                 job = await self._store.job(call.owner, job.id) or job
                 left_s = deadline - self._clock.monotonic()
                 if job.status.ended:
-                    await self._store.mark_delivered(job.id)
+                    # Not being able to note it is cheap: an identical call would join this job once more.
+                    with contextlib.suppress(KontextError):
+                        await self._store.mark_delivered(job.id)
                     return self._view(job, joined=joined)
                 if left_s <= 0:
                     return self._view(job, joined=joined)
@@ -357,11 +360,11 @@ class Studio:
         job = None if ref is None else await self._store.job(owner, ref.job_id)
         if job is not None:
             return job
-        near = nearest(text.strip().partition("/")[0], await self._store.recent_ids(owner))
+        near = nearest(text, await self._store.recent_ids(owner))
         fix = (
             f"Call again with job_id one of: {', '.join(near)}."
             if near
-            else "Call again with a job_id from an earlier answer."
+            else "Make a job first: it answers with its id."
         )
         raise NotFound("No job has that id.", fix=fix, field="job_id")
 

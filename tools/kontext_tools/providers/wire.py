@@ -114,8 +114,8 @@ class Wire:
             SubmitFailed: not taken.
         """
         try:
-            await self._http.guard.check(url)
-            reply = await self._http.call("POST", url, parts=parts, fresh=True, read_s=2 * READ_S)
+            target = await self._http.guard.check(url)
+            reply = await self._http.call("POST", target, parts=parts, fresh=True, read_s=2 * READ_S)
         except (NotSent, Lost, Blocked):
             raise SubmitFailed(Verdict.NOT_TAKEN, self.unreachable()) from None
         if not 200 <= reply.status < 300:

@@ -1,0 +1,122 @@
+"""The composition root: the only module that names concrete adapters.
+
+What this is: settings become a store, blobs, providers, an engine and a studio, made before any server and started
+by its lifespan, so that web routes and a command line hold the same object. Above: cli, surface.server. Below:
+everything in `kontext_tools`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from kontext_server.settings import Settings
+from kontext_tools.archive import Archive
+from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.budget import Caps
+from kontext_tools.choosing import SANDBOX, auto_order
+from kontext_tools.clocks import Clock, SystemClock
+from kontext_tools.engine import Engine
+from kontext_tools.guard import Guard
+from kontext_tools.http import Http, Redactor
+from kontext_tools.inputs import Inputs
+from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.sources import Sources
+from kontext_tools.steps import Steps
+from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.studio import Studio
+
+LOCAL_OWNER = "local"
+"""The one local user, on stdio and on loopback without sign-in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What a surface needs: the verbs, and the facts that its words are made of."""
+
+    settings: Settings
+    studio: Studio
+    engine: Engine
+    path_of: Callable[[str], Path | None]
+    _store: SqliteStore
+    _http: Http
+
+    @property
+    def offers(self) -> dict[str, Offer]:
+        """Configured providers' facts, by name."""
+        return self.studio.offers
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Open the store, drive jobs for as long as the block lasts, let go of everything."""
+        await self._store.open()
+        try:
+            async with self.engine.running():
+                yield
+        finally:
+            await self._http.aclose()
+            await self._store.close()
+
+
+def build(
+    settings: Settings, *, any_file: bool = False, clock: Clock | None = None, random: Random | None = None
+) -> App:
+    """Make the app; nothing is opened, created or sent yet.
+
+    Args:
+        settings: as read at start.
+        any_file: whether inputs may come from any folder: a person at the command line names the file.
+        clock: a test's own.
+        random: a test's own.
+    """
+    clock, random = clock or SystemClock(), random or Random()  # noqa: S311  # ids are not secrets, jitter neither
+    data_dir = settings.kontext_data_dir
+    redact = Redactor(settings.secrets)
+    http = Http(guard=Guard(trusted=[settings.core_today_base_url]), proxy=settings.kontext_proxy, redact=redact)
+    store, blobs = SqliteStore(data_dir / "kontext.db"), FileBlobs(data_dir)
+    sources = Sources(
+        http, roots=None if any_file else settings.image_roots, keep_metadata=settings.kontext_keep_metadata
+    )
+    archive = Archive(store, blobs, sources, http, clock, output_dir=settings.kontext_output_dir)
+    providers = make_providers(settings, http, data_dir)
+    engine = Engine(store, providers, Steps(store, providers, archive, clock, random), clock)
+    caps = Caps(
+        daily=settings.kontext_daily_budget,
+        per_call=settings.kontext_max_cost,
+        confirm_above=settings.kontext_confirm_above,
+    )
+    studio = Studio(
+        store=store,
+        engine=engine,
+        inputs=Inputs(store, blobs, sources, archive),
+        archive=archive,
+        providers=providers,
+        order=auto_order(list(providers), settings.kontext_provider),
+        caps=caps,
+        clock=clock,
+        random=random,
+    )
+    return App(settings=settings, studio=studio, engine=engine, path_of=blobs.path, _store=store, _http=http)
+
+
+def make_providers(settings: Settings, http: Http, data_dir: Path) -> dict[str, Provider]:
+    """Make the configured adapters, each imported only then; the sandbox is always there, last."""
+    providers: dict[str, Provider] = {}
+    if settings.core_today_api_key is not None and settings.kontext_model == "kontext-pro":
+        from kontext_tools.providers.core_today import PRICE, CoreToday
+
+        providers["core.today"] = CoreToday(
+            http,
+            key=settings.core_today_api_key.get_secret_value(),
+            base_url=settings.core_today_base_url,
+            price=settings.core_today_price or PRICE,
+            output_folder=settings.core_today_output_folder,
+            is_public=settings.core_today_is_public,
+        )
+    from kontext_tools.providers.sandbox import Sandbox
+
+    providers[SANDBOX] = Sandbox(data_dir / "sandbox")
+    return providers

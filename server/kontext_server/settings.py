@@ -1,0 +1,211 @@
+"""Environment and `kontext.toml` become one frozen object.
+
+What this is: every setting of the contract's section 4 that this version honours, read once at start. The
+environment wins over the file; each key also as `…_FILE`. What it is not: used anywhere but in `app` and `cli`.
+Above: app, cli. Below: budget (how amounts are written).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from kontext_tools.budget import Price, Unit, parse_caps, parse_price
+from kontext_tools.choosing import HOSTED, SANDBOX
+
+PROVIDERS = (*HOSTED, SANDBOX)
+PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
+
+
+class SettingError(Exception):
+    """A wrong setting; the text names the variable and what it takes."""
+
+
+def _folders(value: Any) -> Any:
+    if isinstance(value, str):
+        return [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+    return value
+
+
+def _names(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name for name in value.replace(",", " ").lower().split() if name != "auto")
+    unknown = [name for name in names if name not in PROVIDERS]
+    if unknown:
+        raise ValueError(f"takes auto, or names out of: {', '.join(PROVIDERS)}")
+    return names
+
+
+def _price(value: Any) -> Any:
+    return parse_price(value) if isinstance(value, str) else value
+
+
+def _caps(value: Any) -> Any:
+    return dict(parse_caps(value)) if isinstance(value, str) else value
+
+
+def _address(value: Any) -> Any:
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("takes an absolute http or https address")
+    return str(value).rstrip("/")
+
+
+def _folder_at_provider(value: Any) -> Any:
+    if len(str(value)) > 256 or ".." in str(value):
+        raise ValueError("takes at most 256 characters, without '..'")
+    return value
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+Caps = Annotated[dict[Unit, Decimal], BeforeValidator(_caps)]
+
+
+class Settings(BaseSettings):
+    """The settings, by their public names in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, enable_decoding=False)
+
+    core_today_api_key: SecretStr | None = None
+    core_today_base_url: Address = "https://api.core.today/v1"
+    core_today_price: Annotated[Price | None, BeforeValidator(_price)] = None
+    core_today_output_folder: Annotated[str, BeforeValidator(_folder_at_provider)] = ""
+    core_today_is_public: bool = False
+    kontext_provider: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    kontext_model: Literal["kontext-pro", "kontext-max", "kontext-dev"] = "kontext-pro"
+    kontext_data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("kontext", appauthor=False)))
+    kontext_output_dir: Path | None = None
+    kontext_image_roots: Annotated[list[Path] | None, BeforeValidator(_folders)] = None
+    kontext_keep_metadata: bool = False
+    kontext_daily_budget: Caps = Field(default_factory=dict[Unit, Decimal])
+    kontext_max_cost: Caps = Field(default_factory=dict[Unit, Decimal])
+    kontext_confirm_above: Caps = Field(default_factory=dict[Unit, Decimal])
+    kontext_preview: Literal["none", "small", "medium", "large"] = "medium"
+    kontext_wait_seconds: Annotated[int, Field(ge=0, le=50)] = 25
+    kontext_resource_links: bool = False
+    kontext_proxy: Address | None = None
+    kontext_log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    @property
+    def image_roots(self) -> list[Path]:
+        """Folders that a model may name input files from."""
+        if self.kontext_image_roots is not None:
+            return self.kontext_image_roots
+        home = Path.home()
+        return [home / name for name in ("Desktop", "Documents", "Downloads", "Pictures")]
+
+    @property
+    def preview_px(self) -> int:
+        """Longest side of the preview, 0 for none."""
+        return PREVIEW_PX[self.kontext_preview]
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every key, for the redactor."""
+        keys = (getattr(self, name) for name in Settings.model_fields if name.endswith(("_key", "_token")))
+        return [key.get_secret_value() for key in keys if key is not None]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order: what a test gives, the environment, `…_FILE`, `kontext.toml`. No .env file is read."""
+        return (
+            init_settings,
+            env_settings,
+            KeyFiles(settings_cls),
+            UpperCaseToml(settings_cls, toml_file=config_file()),
+        )
+
+
+class UpperCaseToml(TomlConfigSettingsSource):
+    """`kontext.toml` has the same names as the environment, as top-level keys."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Give the file's values under the fields' names."""
+        return {name.lower(): value for name, value in super().__call__().items()}
+
+
+class KeyFiles(PydanticBaseSettingsSource):
+    """`CORE_TODAY_API_KEY_FILE` names a file that holds the key."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # the library's
+        """Give the content of the file that `…_FILE` names, without blanks around it."""
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        if not path or not field_name.endswith(("_key", "_token")):
+            return None, field_name, False
+        try:
+            return Path(path).expanduser().read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError):
+            raise SettingError(f"{field_name.upper()}_FILE names a file that cannot be read") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """Give every field that a file sets."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value}
+
+
+def config_file() -> Path:
+    """Give where `kontext.toml` is looked for."""
+    return Path(platformdirs.user_config_dir("kontext", appauthor=False)) / "kontext.toml"
+
+
+def load(**given: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingError: a value is wrong; the variable is named, its value is not told.
+    """
+    try:
+        return Settings(**_blanks_out(given))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
+        raise SettingError(f"{name} is wrong: {_taught(first['msg'])}") from None
+    except (ValueError, OSError) as error:
+        raise SettingError(f"kontext.toml cannot be read: {type(error).__name__}") from None
+
+
+def prepare_data_dir(settings: Settings) -> None:
+    """Make the data folder, 0700, and prove that it can be written.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    folder = settings.kontext_data_dir
+    try:
+        if not folder.is_absolute():
+            raise SettingError("KONTEXT_DATA_DIR is wrong: it takes an absolute path")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingError(f"KONTEXT_DATA_DIR names a folder that cannot be written ({error.strerror})") from None
+
+
+def _taught(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "it takes")
+
+
+def _blanks_out(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}

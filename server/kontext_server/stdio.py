@@ -1,0 +1,120 @@
+"""Our own stdio main: claims the wire before imports, ends cleanly at end of input, SIGTERM and SIGINT.
+
+What this is: the recipe of research/lowlevel-server.md section 9, measured there: the SDK's own main dies at SIGTERM
+without clean-up and hangs at SIGINT until stdin closes. What it is not: the server (`surface.server`). Above: cli.
+Below: surface.server.
+
+Import this module first and call `claim` before anything else is imported: a print during an import breaks the wire.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anyio.lowlevel import EventLoopToken
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from kontext_server.settings import Settings
+
+HARD_STOP_S = 2.0
+"""A client that ends a server waits about two seconds and kills it then; the store copes with that as well."""
+CHUNK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The real stdin and stdout, kept from everything that prints."""
+
+    read: int
+    write: int
+
+
+def claim() -> Wire:
+    """Take file descriptors 0 and 1 for the wire; reads of stdin get nothing, prints go to stderr from now on."""
+    wire = Wire(os.dup(0), os.dup(1))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return wire
+
+
+def serve(wire: Wire, settings: Settings) -> None:
+    """Serve MCP until the input ends or a signal comes.
+
+    Args:
+        wire: from `claim`.
+        settings: already read, so that a wrong one ended the program before.
+    """
+    import anyio
+
+    anyio.run(_serve, wire, settings)
+    sys.stderr.flush()
+
+
+async def _serve(wire: Wire, settings: Settings) -> None:
+    from typing import cast
+
+    import anyio
+    from mcp.server.stdio import stdio_server
+
+    from kontext_server.app import build
+    from kontext_server.surface.server import make_server
+
+    lines_in, lines = anyio.create_memory_object_stream[str](16)
+    threading.Thread(
+        target=_read_lines, args=(wire.read, lines_in, anyio.lowlevel.current_token()), daemon=True
+    ).start()
+    server = make_server(build(settings))
+    stdout = anyio.wrap_file(os.fdopen(wire.write, "w", encoding="utf-8", newline="\n"))
+    # The SDK only iterates what it calls stdin, as it would a file: a stream of lines serves.
+    stdin = cast("anyio.AsyncFile[str]", lines)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_at_signal, tasks.cancel_scope)
+        async with stdio_server(stdin=stdin, stdout=stdout) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        tasks.cancel_scope.cancel()
+    await lines.aclose()
+
+
+async def _stop_at_signal(scope: object) -> None:
+    import signal
+
+    import anyio
+
+    assert isinstance(scope, anyio.CancelScope)
+    if sys.platform == "win32":  # no signal handlers in its event loop; the console's Ctrl-C raises KeyboardInterrupt
+        await anyio.sleep_forever()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            stop = threading.Timer(HARD_STOP_S, os._exit, (0,))
+            stop.daemon = True
+            stop.start()
+            scope.cancel()
+            return
+
+
+def _read_lines(descriptor: int, lines: MemoryObjectSendStream[str], token: EventLoopToken) -> None:
+    """Read stdin in a thread that may be left behind: no read of a pipe can be cancelled."""
+    import anyio.from_thread
+
+    def send(text: str) -> None:
+        anyio.from_thread.run(lines.send, text, token=token)
+
+    pending: list[bytes] = []
+    try:
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            *ended, rest = chunk.split(b"\n")
+            for line in ended:
+                send(b"".join([*pending, line]).decode("utf-8", "replace"))
+                pending.clear()
+            if rest:
+                pending.append(rest)
+        anyio.from_thread.run_sync(lines.close, token=token)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.RunFinishedError, OSError):
+        return

@@ -1,0 +1,214 @@
+"""What a finished call says: text, structured content and one picture, each complete by itself.
+
+What this is: the shapes of CONTRACT.md section 2, Answers. What it is not: failures (`failures`). Above: tools.
+Below: studio, references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kontext_tools.budget import Unit, plain
+from kontext_tools.errors import Failure
+from kontext_tools.jobs import Job, JobStatus, Output
+from kontext_tools.references import Ref
+from kontext_tools.studio import Quote, View
+
+_DONE = {"edit_image": "Edited", "generate_image": "Generated"}
+_FIELDS: Mapping[str, str] = {
+    "job_id": "string",
+    "status": "string",
+    "provider": "string",
+    "images": "array",
+    "cost": "object",
+    "seconds": "number",
+    "parent": "string",
+    "depth": "integer",
+    "change": "object",
+    "warnings": "array",
+    "joined": "boolean",
+    "eta_seconds": "integer",
+    "error": "object",
+    "next": "string",
+}
+_DRY_FIELDS = {"dry_run": "boolean", "request": "object", "budget_left": "object"}
+_FULL_FIELDS = {
+    "prompt": "string",
+    "sent_prompt": "string",
+    "keep": "string",
+    "label": "string",
+    "request": "object",
+    "sha256": "object",
+    "timeline": "array",
+}
+
+
+Places = Callable[[str], Path | None]
+"""Gives where a blob lies for a person: an absolute path on stdio."""
+
+
+def output_schema(tool: str) -> dict[str, Any]:
+    """Give a tool's output schema: top-level fields only, nothing required.
+
+    Clients judge error answers by it too, so nothing may be required and `error` is listed (DESIGN.md section 5).
+    """
+    extra = {"edit_image": _DRY_FIELDS, "generate_image": _DRY_FIELDS, "get_status": _FULL_FIELDS}
+    fields = {**_FIELDS, **extra.get(tool, {"outcome": "string"})}
+    return {"type": "object", "properties": {name: {"type": kind} for name, kind in fields.items()}}
+
+
+def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, Any]:
+    """Give the structured content of one job, `None`s left out."""
+    job = view.job
+    fields: dict[str, Any] = {
+        "job_id": job.id,
+        "status": job.status.value,
+        "provider": job.provider,
+        "images": [_image(job, output, places) for output in job.outputs],
+        "cost": view.cost.to_dict(),
+        "seconds": round(view.seconds, 1),
+        "parent": None if job.source is None else job.source.parent,
+        "depth": job.depth,
+        "change": None if job.change is None else job.change.to_dict(),
+        "warnings": list(job.warnings),
+        "joined": view.joined or None,
+        "eta_seconds": view.eta_s,
+        "error": None if (failure := failure_of(job)) is None else failure.to_dict(),
+        **(_full(job) if full else {}),
+        "next": next_call(view),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def failure_of(job: Job) -> Failure | None:
+    """Give the failure that an answer tells: none where an image is here."""
+    if job.status is JobStatus.COMPLETED or job.failure is None:
+        return None
+    return job.failure if job.failure.job_id else _with_id(job.failure, job.id)
+
+
+def job_text(view: View, places: Places, *, full: bool = False) -> str:
+    """Give one job as at most five lines, the first for people."""
+    job = view.job
+    lines = [_headline(view)]
+    if job.outputs:
+        lines.append("; ".join(_image_words(job, output, places) for output in job.outputs))
+    facts = [f"Job {job.id}, status {job.status.value}, depth {job.depth}"]
+    if job.source is not None and job.source.parent:
+        facts.append(f"parent {job.source.parent}")
+    if job.change is not None:
+        facts.append(_change_words(job))
+    if full:
+        facts.append(f"prompt sent: {job.sent_prompt!r}")
+    lines.append("; ".join(facts) + ".")
+    if job.warnings:
+        lines.append("Warnings: " + " ".join(job.warnings))
+    lines.append(f"Next: {next_call(view)}")
+    return "\n".join(lines)
+
+
+def next_call(view: View) -> str:
+    """Give one sentence that names the next call with its arguments filled in."""
+    job = view.job
+    if not job.status.ended:
+        return f"Call get_status(job_id='{job.id}', wait_seconds=25)."
+    if job.outputs:
+        return f"To go on from it, call edit_image(image='{job.id}/{job.outputs[0].n}', prompt='…')."
+    failure = job.failure
+    return failure.fix if failure is not None else "Call edit_image or generate_image for a new one."
+
+
+def quote_fields(quote: Quote) -> dict[str, Any]:
+    """Give the structured content of a dry run."""
+    return {
+        "dry_run": True,
+        "provider": quote.provider,
+        "request": quote.request,
+        "cost": quote.cost.to_dict(),
+        "warnings": list(quote.warnings),
+        "budget_left": _amounts(quote.budget_left),
+        "next": "Call again with dry_run=false to do it.",
+    }
+
+
+def quote_text(quote: Quote) -> str:
+    """Give a dry run as four lines."""
+    left = ", ".join(f"{amount} {unit}" for unit, amount in _amounts(quote.budget_left).items()) or "no cap is set"
+    warnings = f" Warnings: {' '.join(quote.warnings)}" if quote.warnings else ""
+    return (
+        f"Dry run: nothing was sent. {quote.provider} would serve it for {quote.cost}.\n"
+        f"Budget left today: {left}.{warnings}\nRequest: {quote.request}\nNext: Call again with dry_run=false to do it."
+    )
+
+
+def _headline(view: View) -> str:
+    job = view.job
+    spent = f"{job.provider}, {view.cost}, {view.seconds:.1f} s"
+    joined = " (joined the earlier identical call; a new request_key makes a variant)" if view.joined else ""
+    if job.status is JobStatus.COMPLETED:
+        refs = ", ".join(f"{job.id}/{output.n}" for output in job.outputs)
+        return f"{_DONE[job.tool]}: {refs} ({spent}){joined}"
+    if not job.status.ended:
+        return f"Still {job.status.value}: {job.id} ({spent}), about {view.eta_s or 1} s to go{joined}"
+    failure = failure_of(job)
+    return f"{job.status.value.capitalize()}: {failure.message if failure else job.id} ({spent})"
+
+
+def _image(job: Job, output: Output, places: Places) -> dict[str, Any]:
+    path = places(output.blob)
+    facts = {
+        "ref": f"{job.id}/{output.n}",
+        "uri": Ref(job_id=job.id, n=output.n).uri,
+        "width": output.facts.width,
+        "height": output.facts.height,
+        "media_type": output.facts.media_type,
+        "bytes": output.facts.size_bytes,
+        "seed": output.seed,
+        "path": None if path is None else str(path),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _image_words(job: Job, output: Output, places: Places) -> str:
+    facts, path = output.facts, places(output.blob)
+    words = f"{job.id}/{output.n}: {facts.width}x{facts.height} {facts.media_type}, {facts.size_bytes} bytes"
+    if output.seed is not None:
+        words += f", seed {output.seed}"
+    words += f", {Ref(job_id=job.id, n=output.n).uri}"
+    return words if path is None else f"{words}, file {path}"
+
+
+def _change_words(job: Job) -> str:
+    assert job.change is not None
+    change = job.change.to_dict()
+    resized = f", resized {change['resized']}" if "resized" in change else ""
+    return f"changed {change['percent']} % ({change['where']}), sharpness {change['sharpness']}{resized}"
+
+
+def _full(job: Job) -> dict[str, Any]:
+    hashes = {f"{job.id}/{output.n}": output.facts.sha256 for output in job.outputs}
+    if job.source is not None and job.source.facts is not None:
+        hashes[f"{job.id}/0"] = job.source.facts.sha256
+    moments = [(job.created_at, "recorded")]
+    for send in job.sends:
+        moments += [(send.sent_at, f"send {send.n} sent")] if send.sent_at else []
+        moments += [(send.ended_at, f"send {send.n} {send.state.value}")] if send.ended_at else []
+    return {
+        "prompt": job.edit.prompt,
+        "sent_prompt": job.sent_prompt,
+        "keep": job.edit.keep or None,
+        "label": job.edit.label or None,
+        "request": job.request,
+        "sha256": hashes,
+        "timeline": [{"at": at.isoformat(timespec="milliseconds"), "what": what} for at, what in sorted(moments)],
+    }
+
+
+def _amounts(budget: Mapping[Unit, Any]) -> dict[str, str]:
+    return {unit.value: plain(amount) for unit, amount in budget.items()}
+
+
+def _with_id(failure: Failure, job_id: str) -> Failure:
+    return Failure.from_dict({**failure.to_dict(), "job_id": job_id})

@@ -1,0 +1,72 @@
+"""Our errors become what a model reads: the only place that knows both.
+
+What this is: one failure as text and structured content, and the wrapper that every handler passes at registration.
+What it is not: the errors themselves (`kontext_tools.errors`). Above: tools, resources, server. Below: errors.
+
+An uncaught exception would go to a client of the handshake era with its text, and a pydantic error anywhere inside a
+handler would read "invalid params" (measured, DESIGN.md section 5): hence the wrapper.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from kontext_tools.errors import Billed, Failure, KontextError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_CHARGED = {
+    Billed.NO: "Nothing was charged.",
+    Billed.YES: "It was charged.",
+    Billed.UNKNOWN: "It may have been charged.",
+}
+
+
+def told(failure: Failure) -> str:
+    """Give a failure as at most three lines: what happened and whether it was charged, what to do, its code."""
+    happened = failure.message if "charged" in failure.message else f"{failure.message} {_CHARGED[failure.billed]}"
+    marks = [f"code {failure.code}"]
+    if failure.field:
+        marks.append(f"field {failure.field}")
+    if failure.job_id:
+        marks.append(f"job {failure.job_id}")
+    again = "may be repeated" if failure.retryable else "not to be repeated unchanged"
+    if failure.retry_after_s is not None:
+        again += f" after {failure.retry_after_s:g} s"
+    return f"{happened}\nFix: {failure.fix}\n({', '.join(marks)}; billed {failure.billed.value}; {again})"
+
+
+def error_result(failure: Failure, fields: dict[str, Any] | None = None) -> types.CallToolResult:
+    """Give a tool's failed answer, beside the job's fields where there is a job."""
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=told(failure))],
+        structured_content={**(fields or {}), "error": failure.to_dict()},
+        is_error=True,
+    )
+
+
+def guarded(handler: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Wrap a handler at registration: nothing but a protocol error of our own words leaves it."""
+
+    @functools.wraps(handler)
+    async def guard(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await handler(*args, **kwargs)
+        except MCPError:
+            raise
+        except KontextError as error:
+            raise MCPError(types.INVALID_PARAMS, told(error.failure).partition("\n")[0]) from None
+        except Exception:
+            log.exception("a handler broke")
+            raise MCPError(types.INTERNAL_ERROR, "The server failed; the person finds the cause in its log.") from None
+
+    return guard

@@ -1,0 +1,166 @@
+"""Past results as resources: a paged list, templates, and the bytes.
+
+What this is: the `kontext://` URIs of CONTRACT.md section 3 that this version serves. What it is not: the images
+(`kontext_tools.studio`). Above: server. Below: studio, answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import anyio.to_thread
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from kontext_server.app import LOCAL_OWNER, App
+from kontext_server.surface import answers
+from kontext_tools import images
+from kontext_tools.errors import KontextError, ResultInvalid
+from kontext_tools.references import Ref
+from kontext_tools.stores.base import ImageRow
+from kontext_tools.studio import Call
+
+PAGE = 50
+PREVIEW_PX = 768
+THUMB_PX = 256
+NOT_FOUND_LEGACY = -32002
+"""The handshake era's code for a missing resource; 2026-07-28 says invalid params (its specification, resources)."""
+
+_IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(preview|thumb|meta))?")
+_JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
+JOBS_URI = "kontext://jobs"
+
+TEMPLATES = [
+    types.ResourceTemplate(
+        name="image",
+        title="An image as delivered",
+        uri_template="kontext://images/{job}/{n}",
+        description="The bytes as delivered; n=0 is the source as it was sent.",
+    ),
+    types.ResourceTemplate(
+        name="preview",
+        title="A preview",
+        uri_template="kontext://images/{job}/{n}/preview",
+        description="JPEG, longest side 768 px.",
+        mime_type="image/jpeg",
+    ),
+    types.ResourceTemplate(
+        name="thumb",
+        title="A thumbnail",
+        uri_template="kontext://images/{job}/{n}/thumb",
+        description="WebP, longest side 256 px.",
+        mime_type="image/webp",
+    ),
+    types.ResourceTemplate(
+        name="meta",
+        title="Everything known of an image",
+        uri_template="kontext://images/{job}/{n}/meta",
+        description="JSON: prompt, seed, provider, cost, parent.",
+        mime_type="application/json",
+    ),
+    types.ResourceTemplate(
+        name="job",
+        title="A job",
+        uri_template="kontext://jobs/{job}",
+        description="JSON: one job, as get_status tells it in full.",
+        mime_type="application/json",
+    ),
+]
+
+
+class Resources:
+    """The resources of one app."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def page(self, cursor: str | None) -> types.ListResourcesResult:
+        """Give a page of images, newest first; the list of jobs stands before the first page.
+
+        Raises:
+            MCPError: the cursor is none of ours.
+        """
+        try:
+            rows, following = await self._app.studio.find_images(LOCAL_OWNER, "", limit=PAGE, cursor=cursor)
+        except ValueError:
+            raise MCPError(types.INVALID_PARAMS, "That cursor is not one of this list.") from None
+        first = [] if cursor else [_jobs_resource()]
+        return types.ListResourcesResult(resources=first + [_listed(row) for row in rows], next_cursor=following)
+
+    async def read(self, uri: str, *, protocol_version: str) -> types.ReadResourceResult:
+        """Give one resource.
+
+        Raises:
+            MCPError: there is none of that address, or its file was changed or removed.
+        """
+        try:
+            content = await self._content(uri)
+        except ResultInvalid as invalid:
+            raise MCPError(types.INTERNAL_ERROR, invalid.failure.message) from None
+        except KontextError:
+            content = None
+        if content is None:
+            modern = protocol_version in MODERN_PROTOCOL_VERSIONS
+            code = types.INVALID_PARAMS if modern else NOT_FOUND_LEGACY
+            raise MCPError(code, "There is no resource of that address.", {"uri": uri[:200]})
+        return types.ReadResourceResult(contents=[content])
+
+    async def _content(self, uri: str) -> types.TextResourceContents | types.BlobResourceContents | None:
+        if uri == JOBS_URI:
+            views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
+            return _json(uri, {"jobs": [answers.job_fields(view, self._app.path_of) for view in views]})
+        if job := _JOB_URI.fullmatch(uri):
+            view = await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))
+            return _json(uri, answers.job_fields(view, self._app.path_of, full=True))
+        if image := _IMAGE_URI.fullmatch(uri):
+            return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
+        return None
+
+    async def _image(
+        self, uri: str, ref: Ref, form: str | None
+    ) -> types.TextResourceContents | types.BlobResourceContents:
+        if form == "meta":
+            view = await self._app.studio.get_status(ref.job_id, Call(owner=LOCAL_OWNER))
+            fields = answers.job_fields(view, self._app.path_of, full=True)
+            await self._app.studio.image(LOCAL_OWNER, str(ref))
+            mine = next((image for image in fields["images"] if image["ref"] == str(ref)), {"ref": str(ref)})
+            return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})
+        data, media_type = await self._app.studio.image(LOCAL_OWNER, str(ref))
+        if form == "preview":
+            data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), "image/jpeg"
+        elif form == "thumb":
+            data, media_type = await anyio.to_thread.run_sync(images.thumbnail, data, THUMB_PX), "image/webp"
+        blob = await anyio.to_thread.run_sync(lambda: base64.b64encode(data).decode("ascii"))
+        return types.BlobResourceContents(uri=uri, blob=blob, mime_type=media_type)
+
+
+def _jobs_resource() -> types.Resource:
+    return types.Resource(
+        name="jobs",
+        title="The newest jobs",
+        uri=JOBS_URI,
+        description="JSON: the newest 50 jobs with their images.",
+        mime_type="application/json",
+    )
+
+
+def _listed(row: ImageRow) -> types.Resource:
+    facts = row.output.facts
+    return types.Resource(
+        name=row.label or f"{row.job_id}/{row.output.n}",
+        title=row.prompt[:80],
+        uri=Ref(job_id=row.job_id, n=row.output.n).uri,
+        description=f"{facts.width}x{facts.height}, {row.provider}, {row.created_at.isoformat(timespec='seconds')}",
+        mime_type=facts.media_type,
+        size=facts.size_bytes,
+    )
+
+
+def _json(uri: str, data: dict[str, Any]) -> types.TextResourceContents:
+    return types.TextResourceContents(
+        uri=uri, text=json.dumps(data, ensure_ascii=False, indent=1), mime_type="application/json"
+    )

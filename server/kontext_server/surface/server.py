@@ -1,0 +1,87 @@
+"""The MCP server: the SDK's low-level class with our handlers, each wrapped at registration.
+
+What this is: where the protocol meets the tools and the resources, the same in both eras (2025-11-25 and before by
+handshake, 2026-07-28 without). What it is not: a transport (`stdio`). Above: stdio. Below: tools, resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import Server
+
+from kontext_server import __version__
+from kontext_server.app import App
+from kontext_server.surface.failures import guarded
+from kontext_server.surface.resources import TEMPLATES, Resources
+from kontext_server.surface.tools import Tools
+from kontext_tools.studio import View
+
+NAME = "kontext"
+INSTRUCTIONS = (
+    "kontext edits pictures with FLUX.1 Kontext. Plan several small edits rather than one large one, and look after "
+    "each. Every answer names its pictures by reference (red-car-4k7q/1): pass that as image for the next edit; to go "
+    "back or to branch, edit an earlier reference. Name in keep what must not change. Tell the person the file path "
+    "and what it cost. Some clients do not show you the picture: judge by the change report and never describe what "
+    "you cannot see. When an answer says that a job still runs, call get_status with wait_seconds. When an error says "
+    "that something may have been charged, ask the person before trying again."
+)
+"""At most 120 words: every client puts it before the model for the whole conversation."""
+
+Context = ServerRequestContext[App, Any]
+
+
+def make_server(app: App) -> Server[App]:
+    """Make the server of one app; its lifespan starts and stops the app."""
+    tools, resources = Tools(app), Resources(app)
+
+    @asynccontextmanager
+    async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
+        async with app.running():
+            yield app
+
+    @guarded
+    async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=tools.specs)
+
+    @guarded
+    async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        async def on_news(view: View) -> None:
+            eta_s = view.seconds + (view.eta_s or 0)
+            await ctx.session.report_progress(view.seconds, eta_s, f"{view.job.status.value} at {view.job.provider}")
+
+        return await tools.call(params.name, params.arguments, on_news)
+
+    @guarded
+    async def list_resources(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return await resources.page(None if params is None else params.cursor)
+
+    @guarded
+    async def list_templates(_: Context, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=TEMPLATES)
+
+    @guarded
+    async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        return await resources.read(str(params.uri), protocol_version=ctx.protocol_version)
+
+    private = CacheHint(ttl_ms=0, scope="private")
+    return Server(
+        NAME,
+        version=__version__,
+        title="Kontext image editing",
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        cache_hints={"tools/list": private, "resources/list": private, "resources/read": private},
+        # Without this the SDK lists all tools before each call over HTTP, to look for header parameters we have not.
+        get_tool_input_schema=lambda _: None,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+    )

@@ -1,0 +1,203 @@
+"""The tools: each with its words, its arguments, its verb and its answer in one place.
+
+What this is: what a model chooses from and what happens when it does. What it is not: the reading (`arguments`), the
+shapes of answers (`answers`) or the work (`kontext_tools.studio`). Above: server. Below: studio.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types as types
+
+from kontext_server.app import LOCAL_OWNER, App
+from kontext_server.surface import answers, parameters
+from kontext_server.surface.arguments import Arguments, Parameter, read, schema_of
+from kontext_server.surface.failures import error_result
+from kontext_tools.edits import Edit
+from kontext_tools.errors import InvalidArgument, KontextError
+from kontext_tools.studio import Call, OnNews, Quote, View
+
+MAX_PREVIEW_BYTES = 450_000
+"""A whole answer stays under 700 KB: base64 adds a third, text and structured content a few KB."""
+
+Verb = Callable[[Arguments, OnNews], Awaitable[types.CallToolResult]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """One tool: what is published of it, and what it does."""
+
+    spec: types.Tool
+    parameters: tuple[Parameter, ...]
+    verb: Verb
+
+
+class Tools:
+    """The tools of one app; made once, the same bytes for the same settings."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        made = (self._edit_image(), self._generate_image(), self._get_status(), self._cancel_job())
+        self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in made}
+
+    @property
+    def specs(self) -> list[types.Tool]:
+        """What `tools/list` gives."""
+        return [tool.spec for tool in self._tools.values()]
+
+    async def call(self, name: str, raw: Mapping[str, Any] | None, on_news: OnNews) -> types.CallToolResult:
+        """Serve one call; a foreseen failure becomes an answer that teaches."""
+        try:
+            tool = self._tools.get(name)
+            if tool is None:
+                raise InvalidArgument("There is no tool of that name.", fix=f"Call one of: {', '.join(self._tools)}.")
+            return await tool.verb(read(tool.parameters, raw), on_news)
+        except KontextError as error:
+            return error_result(error.failure)
+
+    def _edit_image(self) -> Tool:
+        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
+            view = await self._app.studio.edit_image(_edit(arguments), _call(arguments, on_news))
+            return await self._made(view)
+
+        return _tool(
+            "edit_image",
+            "Edit an image",
+            "Change one picture by words with FLUX.1 Kontext. Costs money unless the sandbox serves; dry_run tells the "
+            "price. Say one or two concrete changes and name in keep what must stay. Answers with a reference such as "
+            "red-car-4k7q/1: pass it as image for the next edit. Do not describe a picture that you cannot see.",
+            parameters.edit_image(self._app.offers, self._app.settings.kontext_wait_seconds),
+            types.ToolAnnotations(
+                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+            ),
+            verb,
+        )
+
+    def _generate_image(self) -> Tool:
+        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
+            view = await self._app.studio.generate_image(_edit(arguments), _call(arguments, on_news))
+            return await self._made(view)
+
+        return _tool(
+            "generate_image",
+            "Generate an image",
+            "Make a new picture from words alone. Costs money unless the sandbox serves; dry_run tells the price. "
+            "Answers with a reference that edit_image takes as image.",
+            parameters.generate_image(self._app.offers, self._app.settings.kontext_wait_seconds),
+            types.ToolAnnotations(
+                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+            ),
+            verb,
+        )
+
+    def _get_status(self) -> Tool:
+        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
+            call = Call(owner=LOCAL_OWNER, wait_s=arguments["wait_seconds"], on_news=on_news)
+            view = await self._app.studio.get_status(arguments["job_id"], call)
+            return await self._told(view, full=arguments["detail"] == "full")
+
+        return _tool(
+            "get_status",
+            "Get a job's status",
+            "Tell how a job stands and give its images once it is done. Use wait_seconds instead of calling in a loop.",
+            parameters.get_status(),
+            types.ToolAnnotations(
+                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+            ),
+            verb,
+        )
+
+    def _cancel_job(self) -> Tool:
+        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
+            call = Call(owner=LOCAL_OWNER, on_news=on_news)
+            view, outcome = await self._app.studio.cancel_job(arguments["job_id"], call)
+            fields = answers.job_fields(view, self._app.path_of) | {"outcome": outcome}
+            text = f"Outcome: {outcome}. {answers.job_text(view, self._app.path_of)}"
+            return _result(text, fields)
+
+        return _tool(
+            "cancel_job",
+            "Cancel a job",
+            "Stop a job. Some providers cannot cancel: then it goes on, is charged, and its result is kept.",
+            parameters.cancel_job(),
+            types.ToolAnnotations(
+                read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
+            ),
+            verb,
+        )
+
+    async def _made(self, made: View | Quote) -> types.CallToolResult:
+        """Answer an edit or a generation: it failed where its job ended without an image, or waits for disk space."""
+        if isinstance(made, Quote):
+            return _result(answers.quote_text(made), answers.quote_fields(made))
+        failure = answers.failure_of(made.job)
+        if failure is not None:
+            return error_result(failure, answers.job_fields(made, self._app.path_of))
+        return await self._told(made)
+
+    async def _told(self, view: View, *, full: bool = False) -> types.CallToolResult:
+        places = self._app.path_of
+        result = _result(answers.job_text(view, places, full=full), answers.job_fields(view, places, full=full))
+        if view.job.status.ended:
+            result.content.extend(await self._picture(view))
+        return result
+
+    async def _picture(self, view: View) -> list[types.ImageContent]:
+        longest_px = self._app.settings.preview_px
+        if not longest_px:
+            return []
+        try:
+            while True:
+                jpeg = await self._app.studio.preview(view.job, longest_px)
+                if jpeg is None:
+                    return []
+                if len(jpeg) <= MAX_PREVIEW_BYTES:
+                    break
+                longest_px = longest_px * 3 // 4
+        except KontextError:
+            # A file that was changed or removed since is not shown; its reference says so when it is read.
+            return []
+        data = base64.b64encode(jpeg).decode("ascii")
+        return [types.ImageContent(type="image", data=data, mime_type="image/jpeg")]
+
+
+def _tool(
+    name: str,
+    title: str,
+    description: str,
+    parameters_: Sequence[Parameter],
+    annotations: types.ToolAnnotations,
+    verb: Verb,
+) -> Tool:
+    spec = types.Tool(
+        name=name,
+        title=title,
+        description=description,
+        input_schema=schema_of(parameters_),
+        output_schema=answers.output_schema(name),
+        annotations=annotations,
+    )
+    return Tool(spec=spec, parameters=tuple(parameters_), verb=verb)
+
+
+def _result(text: str, fields: dict[str, Any]) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=fields)
+
+
+def _edit(arguments: Arguments) -> Edit:
+    names = parameters.OF_AN_EDIT & arguments.values.keys()
+    return Edit(**{name: arguments[name] for name in names}, given=arguments.given & parameters.OF_AN_EDIT)
+
+
+def _call(arguments: Arguments, on_news: OnNews) -> Call:
+    return Call(
+        owner=LOCAL_OWNER,
+        wait_s=arguments["wait_seconds"],
+        dry_run=arguments["dry_run"],
+        request_key=arguments["request_key"],
+        on_news=on_news,
+    )
