@@ -1,0 +1,63 @@
+"""A real server over stdio, and real clients of it, for end-to-end tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import mcp_types as types
+from mcp import StdioServerParameters, stdio_client
+from mcp.client import Client
+
+COMMAND = (sys.executable, "-m", "kontext_server", "serve")
+ERAS = ("legacy", "2026-07-28")
+PHOTOS = Path(__file__).parent.parent / "photos"
+
+# Nothing of the machine's own configuration reaches a server under test.
+_OF_THE_MACHINE = ("PATH", "LANG", "SYSTEMROOT", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_RCFILE")
+
+
+def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give the environment of a server with its own data folder and home."""
+    kept = {name: os.environ[name] for name in _OF_THE_MACHINE if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(folder / "home"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "KONTEXT_DATA_DIR": str(folder / "data"),
+        "KONTEXT_IMAGE_ROOTS": str(PHOTOS),
+        **(settings or {}),
+    }
+
+
+@asynccontextmanager
+async def connected(
+    folder: Path, settings: Mapping[str, str] | None = None, *, era: str = "legacy"
+) -> AsyncGenerator[Client]:
+    """Give a client of a server that was started for it, and ends with it."""
+    command, *arguments = COMMAND
+    parameters = StdioServerParameters(command=command, args=arguments, env=environment(folder, settings))
+    async with Client(stdio_client(parameters), mode=era) as client:
+        yield client
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> types.CallToolResult:
+    """Call a tool."""
+    result = await client.call_tool(tool, arguments)
+    assert isinstance(result, types.CallToolResult)
+    return result
+
+
+def text_of(result: types.CallToolResult) -> str:
+    """Give an answer's text."""
+    return "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
+
+
+def fields_of(result: types.CallToolResult) -> dict[str, Any]:
+    """Give an answer's structured content."""
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
