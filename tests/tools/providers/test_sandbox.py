@@ -298,3 +298,21 @@ async def test_a_disk_that_takes_nothing_is_told_and_leaves_nothing(
         await sandbox.cancel(remote_id)
     assert (looked.value.gone, looked.value.failure.code) == (False, code)
     assert set(folder.iterdir()) == before
+
+
+async def test_many_orders_at_once_are_all_taken(tmp_path: Path) -> None:
+    """The sweep of one order once met the temporary file of another that was being renamed."""
+    sandbox = Sandbox(tmp_path, duration_s=0)
+
+    async def nothing() -> None: ...
+
+    async def submit(n: int) -> None:
+        order = Order(key=f"a-{n}", edit=Edit(prompt="a lake"), prompt="a lake", seed=n)
+        snapshots.append(await sandbox.submit(order, nothing))
+
+    snapshots: list[Snapshot] = []
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            for n in range(60):
+                tasks.start_soon(submit, n)
+    assert len({snapshot.remote_id for snapshot in snapshots}) == 60

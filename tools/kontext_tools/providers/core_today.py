@@ -28,7 +28,7 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.wire import REFUSALS, Wire, output_of, remote_id_of
+from kontext_tools.providers.wire import Wire, output_of, remote_id_of
 
 BASE_URL = "https://api.core.today/v1"
 MODEL = "black-forest-labs/flux-kontext-pro"
@@ -116,9 +116,9 @@ class CoreToday:
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Delete a prediction. The reply is undocumented: any 2xx means accepted, a look tells the state."""
         reply = await self._wire.ask("DELETE", _path(remote_id))
-        if reply.status in REFUSALS:
-            return CancelOutcome.CANNOT
-        return CancelOutcome.ACCEPTED
+        if reply.status == 409:
+            return CancelOutcome.ENDED
+        return CancelOutcome.ACCEPTED if reply.status < 300 else CancelOutcome.CANNOT
 
     def _input(self, order: Order, picture: str | None) -> dict[str, Any]:
         edit = order.edit

@@ -16,6 +16,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from functools import cached_property, partial
@@ -221,8 +222,11 @@ class Sandbox:
         """Remove what is older than an hour, whatever a killed process left half written included."""
         oldest_s = self._clock() - KEPT_S
         for path in self._folder.iterdir():
-            if _REMOTE_ID.fullmatch(path.name.partition(".")[0]) and path.stat().st_mtime < oldest_s:
-                path.unlink(missing_ok=True)
+            if _REMOTE_ID.fullmatch(path.name.partition(".")[0]):
+                # Another order's temporary file may be renamed between the listing and the look.
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < oldest_s:
+                        path.unlink()
 
     def _painted(self, remote_id: str, kept: _Kept) -> bytes:
         from kontext_tools.providers.painting import generated, painted
@@ -283,7 +287,7 @@ def _disk_failure(error: OSError) -> Failure:
         ).failure
     return ProviderError(
         "The sandbox cannot write to the data folder; nothing was charged.",
-        fix="A person should run `kontext doctor`.",
+        fix="A person must mend the rights of KONTEXT_DATA_DIR.",
     ).failure
 
 

@@ -122,7 +122,7 @@ class Wire:
             raise SubmitFailed(Verdict.NOT_TAKEN, self.unreachable())
 
     async def ask(self, method: str, path: str, *, read_s: float = READ_S) -> Reply:
-        """Make a call about a job that exists: any answer but a server's failure comes back.
+        """Make a call about a job that exists; of what is not a GET, the host's "no" comes back too.
 
         Raises:
             FetchFailed: no sense came back; `gone` where the host does not know the job.
@@ -131,7 +131,8 @@ class Wire:
             reply = await self._http.call(method, self._url(path), headers=self._headers, read_s=read_s)
         except (NotSent, Lost):
             raise FetchFailed(self.unreachable()) from None
-        if 200 <= reply.status < 300 or (method != "GET" and reply.status in REFUSALS):
+        said_no = method != "GET" and 400 <= reply.status < 500 and reply.status not in (401, 403, 429)
+        if 200 <= reply.status < 300 or said_no:
             return reply
         raise FetchFailed(self.refused(reply), gone=reply.status == 404)
 

@@ -164,7 +164,13 @@ class SqliteStore:
         def run() -> T:
             if self._reader is None:
                 self._reader = self._attach()
-            return work(self._reader)
+            db = self._reader
+            # One snapshot for all of a job's tables: a job that reads as ended has its images.
+            db.execute("BEGIN")
+            try:
+                return work(db)
+            finally:
+                db.execute("COMMIT")
 
         return await self._in_thread(run, self._one_read)
 

@@ -81,12 +81,12 @@ def claim(
     limit: int,
     slots: Mapping[str, int],
 ) -> list[Claim]:
-    """Take due sends under a lease, finished outputs first, queued ones only as far as there are slots."""
+    """Take due sends under a lease: finished outputs first, queued ones last and only as far as there are slots."""
     now_us = records.to_us(now)
     due = db.execute(
         f"""SELECT job_id, n, state, provider FROM sends
             WHERE state IN {ACTIVE} AND due_us <= ? AND lease_us <= ?
-            ORDER BY state = 'ready' DESC, due_us LIMIT ?""",  # noqa: S608  # constant
+            ORDER BY state = 'ready' DESC, state = 'queued', due_us LIMIT ?""",  # noqa: S608  # constant
         (now_us, now_us, limit * 4),
     ).fetchall()
     if not due:
@@ -154,7 +154,7 @@ def save(
     for output in outputs:
         _keep(db, job, output, now)
     _write_send(db, send, release=release or send.state.ended)
-    if send.state.ended and not stored.state.ended:
+    if send.state.ended and send.state is not stored.state:
         _settle(db, job, send, now)
     if news is not None:
         add_news(db, job.id, news)
