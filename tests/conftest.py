@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
+from pathlib import Path
+
 import pytest
+
+NODE_FOLDER = Path(__file__).parent.parent / ".ci" / "node" / "node_modules" / ".bin"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the whole of what the suite runs a sample of."""
+    parser.addoption("--campaign", action="store_true", help="run the random campaigns whole, not a sample")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where KONTEXT_TESTS_MAY_SKIP is 0 (.ci/run), a skipped test is a failed one: what it needs must be installed."""
+    report = yield
+    if report.skipped and os.environ.get("KONTEXT_TESTS_MAY_SKIP") == "0":
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the server does."""
     return "asyncio"
+
+
+@pytest.fixture
+def whole_campaign(request: pytest.FixtureRequest) -> bool:
+    """Whether to run a random campaign whole."""
+    return bool(request.config.getoption("--campaign"))
+
+
+@pytest.fixture
+def inspector() -> list[str]:
+    """The MCP inspector's command line, on Node 22, from npm."""
+    program = [str(NODE_FOLDER / "node"), str(NODE_FOLDER / "mcp-inspector"), "--cli"]
+    if not Path(program[0]).exists():
+        pytest.skip("needs Node 22 and the MCP inspector: npm install --no-package-lock --prefix .ci/node .ci/node")
+    return program

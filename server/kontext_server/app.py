@@ -23,7 +23,9 @@ from kontext_tools.engine import Engine
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http, Redactor
 from kontext_tools.inputs import Inputs
+from kontext_tools.originals import Originals
 from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
 from kontext_tools.stores.sqlite import SqliteStore
@@ -80,9 +82,11 @@ def build(
     sources = Sources(
         http, roots=None if any_file else settings.image_roots, keep_metadata=settings.kontext_keep_metadata
     )
-    archive = Archive(store, blobs, sources, http, clock, output_dir=settings.kontext_output_dir)
+    shelf = Shelf(blobs)
+    originals = Originals(store, blobs, sources, shelf)
+    archive = Archive(blobs, shelf, originals, http, clock, output_dir=settings.kontext_output_dir)
     providers = make_providers(settings, http, data_dir)
-    engine = Engine(store, providers, Steps(store, providers, archive, clock, random), clock)
+    engine = Engine(store, providers, Steps(store, providers, originals, archive, clock, random), clock)
     caps = Caps(
         daily=settings.kontext_daily_budget,
         per_call=settings.kontext_max_cost,
@@ -91,8 +95,8 @@ def build(
     studio = Studio(
         store=store,
         engine=engine,
-        inputs=Inputs(store, blobs, sources, archive),
-        archive=archive,
+        inputs=Inputs(store, blobs, sources, shelf),
+        shelf=shelf,
         providers=providers,
         order=auto_order(list(providers), settings.kontext_provider),
         caps=caps,

@@ -31,7 +31,8 @@ class _Lines(logging.Formatter):
         }
         if self._as_json:
             return json.dumps(fields)
-        return f"{fields['level']}: {json.dumps(fields['message'], ensure_ascii=False)[1:-1]}"
+        plain = (char if char.isprintable() else ascii(char)[1:-1] for char in fields["message"])
+        return f"{fields['level']}: {''.join(plain)}"
 
 
 def configure(level: str, redact: Callable[[str], str]) -> None:
@@ -42,5 +43,5 @@ def configure(level: str, redact: Callable[[str], str]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # These tell addresses and headers at debug level.
-    for name in ("httpx2", "httpcore2", "mcp"):
+    for name in ("httpx2", "httpcore2", "mcp", "PIL", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

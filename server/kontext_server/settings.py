@@ -51,6 +51,11 @@ def _names(value: Any) -> Any:
     return names
 
 
+def _key(value: Any) -> Any:
+    # Clients fill a field that the person left empty with an empty text.
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
 def _price(value: Any) -> Any:
     return parse_price(value) if isinstance(value, str) else value
 
@@ -73,6 +78,7 @@ def _folder_at_provider(value: Any) -> Any:
 
 
 Address = Annotated[str, BeforeValidator(_address)]
+Key = Annotated[SecretStr | None, BeforeValidator(_key)]
 Caps = Annotated[dict[Unit, Decimal], BeforeValidator(_caps)]
 
 
@@ -81,7 +87,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, enable_decoding=False)
 
-    core_today_api_key: SecretStr | None = None
+    core_today_api_key: Key = None
     core_today_base_url: Address = "https://api.core.today/v1"
     core_today_price: Annotated[Price | None, BeforeValidator(_price)] = None
     core_today_output_folder: Annotated[str, BeforeValidator(_folder_at_provider)] = ""

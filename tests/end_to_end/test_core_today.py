@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 from kontext_server.simulator.serve import Running, running
 from PIL import Image
-from support.stdio_server import COMMAND, ERAS, PHOTOS, call, connected, environment, fields_of, text_of
+from support.by_hand import ByHand, by_hand
+from support.stdio_server import ERAS, PHOTOS, call, connected, environment, fields_of, text_of
 
 CAT = str(PHOTOS / "chelsea.png")
 
@@ -66,11 +64,11 @@ async def test_a_chain_of_three_edits_is_charged_three_times(tmp_path: Path, sim
 @pytest.mark.anyio
 async def test_a_job_killed_between_create_and_result_is_finished_after_a_restart(tmp_path: Path) -> None:
     with running(job_seconds=2.0) as simulator, anyio.fail_after(60):
-        with _server(tmp_path, simulator.settings) as server:
+        with by_hand(tmp_path, simulator.settings) as server:
             job_id = _edit_at_once(server)
             while not _is_submitted(tmp_path, job_id):
                 await anyio.lowlevel.checkpoint()
-            server.kill()
+            server.process.kill()
         async with connected(tmp_path, simulator.settings) as client:
             fields = fields_of(await call(client, "get_status", job_id=job_id, wait_seconds=40))
         assert simulator.state.counter()["charged"] == {"core.today": 1}
@@ -117,38 +115,9 @@ async def test_a_key_echoed_by_the_provider_reaches_no_answer_and_no_database(
         assert not path.is_file() or key.encode() not in path.read_bytes()
 
 
-@contextlib.contextmanager
-def _server(folder: Path, settings: dict[str, str]) -> Generator[subprocess.Popen[bytes]]:
-    """Start a server that is spoken to by hand, so that no client dies with it; its pipes are closed at the end."""
-    with subprocess.Popen(
-        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder, settings), bufsize=0
-    ) as server:
-        yield server
-
-
-def _edit_at_once(server: subprocess.Popen[bytes]) -> str:
-    initialize = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "by hand", "version": "0"},
-    }
-    arguments = {"image": CAT, "prompt": "Make it a cartoon", "wait_seconds": 0}
-    _say(server, {"id": 1, "method": "initialize", "params": initialize})
-    _hear(server)
-    _say(server, {"method": "notifications/initialized"})
-    _say(server, {"id": 2, "method": "tools/call", "params": {"name": "edit_image", "arguments": arguments}})
-    return str(_hear(server)["result"]["structuredContent"]["job_id"])
-
-
-def _say(server: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
-    assert server.stdin is not None
-    server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-
-
-def _hear(server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    assert server.stdout is not None
-    message: dict[str, Any] = json.loads(server.stdout.readline())
-    return message
+def _edit_at_once(server: ByHand) -> str:
+    fields = server.call("edit_image", image=CAT, prompt="Make it a cartoon", wait_seconds=0)
+    return str(fields["job_id"])
 
 
 def _is_submitted(folder: Path, job_id: str) -> bool:
@@ -160,14 +129,14 @@ def _is_submitted(folder: Path, job_id: str) -> bool:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "end of input"])
 def test_the_server_ends_zero_at_a_signal_and_at_the_end_of_input(tmp_path: Path, name: str) -> None:
-    with running(job_seconds=60.0) as simulator, _server(tmp_path, simulator.settings) as server:
+    with running(job_seconds=60.0) as simulator, by_hand(tmp_path, simulator.settings) as server:
         _edit_at_once(server)
-        assert server.stdin is not None
+        assert server.process.stdin is not None
         if name == "end of input":
-            server.stdin.close()
+            server.process.stdin.close()
         else:
-            server.send_signal(getattr(signal, name))
-        assert server.wait(timeout=30) == 0
+            server.process.send_signal(getattr(signal, name))
+        assert server.process.wait(timeout=30) == 0
 
 
 @pytest.mark.anyio

@@ -18,7 +18,7 @@ ERAS = ("legacy", "2026-07-28")
 PHOTOS = Path(__file__).parent.parent / "photos"
 
 # Nothing of the machine's own configuration reaches a server under test.
-_OF_THE_MACHINE = ("PATH", "LANG", "SYSTEMROOT", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_RCFILE")
+_OF_THE_MACHINE = ("PATH", "LANG", "SYSTEMROOT", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 
 
 def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:

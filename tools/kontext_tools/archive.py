@@ -1,8 +1,7 @@
-"""The archive: bytes on their way in and out of the blobs.
+"""The archive: finished pictures on their way into the blobs.
 
-What this is: finished outputs become files before any row says so, sources become attachments, and what an edit
-changed is measured. What it is not: states or leases (`steps`). Above: steps, studio. Below: sources, http, blobs,
-images, changes.
+What this is: finished outputs become files before any row says so, and what an edit changed is measured. What it is
+not: states or leases (`finishing`). Above: finishing. Below: originals, shelf, http, blobs, images, changes.
 
 Outputs die in minutes at some hosts, so they come first: stream to a temporary file, limits, magic bytes, decode,
 sha-256, fsync, rename, fsync of the folder, and then the row.
@@ -10,7 +9,6 @@ sha-256, fsync, rename, fsync of the folder, and then the row.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -19,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
 from kontext_tools import changes, images
@@ -28,11 +25,12 @@ from kontext_tools.changes import Change
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageFull
 from kontext_tools.http import Blocked, Http, Lost, Refetched, TooLarge
-from kontext_tools.images import MAX_OUTPUT_BYTES, ImageFacts
-from kontext_tools.jobs import Job, Output, Send, Source, SourceKind
-from kontext_tools.providers.base import Attachment, Offer, RemoteOutput
-from kontext_tools.sources import Picture, Sources
-from kontext_tools.stores.base import JobNews, Store
+from kontext_tools.images import MAX_OUTPUT_BYTES
+from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.originals import Originals
+from kontext_tools.providers.base import RemoteOutput
+from kontext_tools.shelf import Shelf
+from kontext_tools.stores.base import JobNews
 
 log = logging.getLogger(__name__)
 
@@ -71,97 +69,28 @@ class Kept:
 
 
 class Archive:
-    """Moves pictures between providers and blobs."""
+    """Makes outputs files."""
 
     def __init__(
         self,
-        store: Store,
         blobs: Blobs,
-        sources: Sources,
+        shelf: Shelf,
+        originals: Originals,
         http: Http,
         clock: Clock,
         *,
         output_dir: Path | None = None,
     ) -> None:
-        self._store = store
         self._blobs = blobs
-        self._sources = sources
+        self._shelf = shelf
+        self._originals = originals
         self._http = http
         self._clock = clock
         self._output_dir = output_dir
-        self._copies: dict[str, anyio.Event] = {}
 
     async def sweep(self) -> None:
         """Remove what dead processes left half-written."""
         await self._blobs.sweep()
-
-    async def keep_source(self, picture: Picture) -> str:
-        """Keep a cleaned source by its sha-256; give its key."""
-        key = f"sources/{picture.facts.sha256}.{picture.facts.extension}"
-        if not await self._is_kept(key, picture.facts):
-            await self._blobs.write(key, picture.data)
-        return key
-
-    async def _is_kept(self, key: str, facts: ImageFacts) -> bool:
-        data = await self._blobs.read(key)
-        return data is not None and await _sha256(data) == facts.sha256
-
-    async def read(self, key: str, facts: ImageFacts) -> bytes:
-        """Give kept bytes, proven unchanged.
-
-        Raises:
-            ResultInvalid: the file was changed or removed since.
-        """
-        data = await self._blobs.read(key)
-        if data is not None and await _sha256(data) == facts.sha256:
-            return data
-        what = "removed" if data is None else "changed"
-        raise ResultInvalid(
-            f"The kept file was {what} since it was written, so it is not served.",
-            fix="Use another image (find one with `kontext images`), or make the edit again.",
-        )
-
-    def attachment(self, job: Job, offer: Offer) -> Attachment | None:
-        """Give the picture that goes out with a job: its address where the host fetches, else our kept bytes."""
-        source = job.source
-        if source is None:
-            return None
-        if source.kind is SourceKind.URL and offer.takes_url:
-            return Attachment(url=source.url, facts=source.facts)
-        blob, facts = source.blob, source.facts
-        assert blob is not None and facts is not None
-
-        async def read() -> bytes:
-            return await self.read(blob, facts)
-
-        return Attachment(facts=facts, read=read)
-
-    async def copy_source(self, job: Job) -> Source | None:
-        """Fetch our own copy of an https source, once per process; a failure is told as a warning.
-
-        Gives the source as it stands afterwards.
-        """
-        source = job.source
-        if source is None or source.url is None or source.blob is not None:
-            return source
-        under_way = self._copies.get(job.id)
-        if under_way is not None:
-            await under_way.wait()
-            stored = await self._store.any_job(job.id)
-            return None if stored is None else stored.source
-        done = self._copies[job.id] = anyio.Event()
-        try:
-            picture = await self._sources.from_url(source.url, self._blobs.temporary())
-            source = replace(source, facts=picture.facts, blob=await self.keep_source(picture))
-            news = JobNews(source=source)
-        except KontextError:
-            news = JobNews(
-                warnings=("The source could not be fetched by us, so there is no 'before' and no change report.",)
-            )
-        finally:
-            done.set()
-        await self._store.add_news(job.id, news)
-        return source
 
     async def keep(self, job: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
         """Make a send's outputs files, each whole before it counts; one that fails does not lose the others."""
@@ -243,12 +172,12 @@ class Archive:
         first = next((output for output in fresh if output.n == 1), None)
         if first is None or job.source is None:
             return None
-        source = await self.copy_source(job)
+        source = await self._originals.copy(job)
         if source is None or source.blob is None or source.facts is None:
             return None
         try:
-            before = await self.read(source.blob, source.facts)
-            after = await self.read(first.blob, first.facts)
+            before = await self._shelf.read(source.blob, source.facts)
+            after = await self._shelf.read(first.blob, first.facts)
             return await anyio.to_thread.run_sync(changes.compare, before, after)
         except KontextError:
             return None
@@ -275,10 +204,6 @@ class Archive:
             await anyio.to_thread.run_sync(copy)
         except OSError as error:
             log.warning("the copy to KONTEXT_OUTPUT_DIR failed: %s", error.strerror)
-
-
-async def _sha256(data: bytes) -> str:
-    return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).hexdigest())
 
 
 def _sidecar(job: Job, output: Output, now: datetime) -> bytes:

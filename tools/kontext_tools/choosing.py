@@ -57,7 +57,9 @@ def choose(edit: Edit, offers: Mapping[str, Offer], *, order: Sequence[str]) -> 
     if edit.image is None and edit.aspect_ratio == MATCH_INPUT:
         warnings = (_RATIO_TOLD,) if "aspect_ratio" in edit.given else ()
         edit = replace(edit, aspect_ratio="1:1")
-    candidates = [offers[name] for name in order] if edit.provider == AUTO else [_named(edit.provider.lower(), offers)]
+    candidates = (
+        [offers[name] for name in order] if edit.provider.lower() == AUTO else [_named(edit.provider.lower(), offers)]
+    )
     refusals: list[tuple[Offer, Unsupported]] = []
     for offer in candidates:
         refusal = offer.refuses(edit)

@@ -25,4 +25,6 @@ def decoded(uri: str, *, max_bytes: int) -> bytes | None:
         data = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         return None
+    if len(data) > max_bytes:
+        raise OverflowError("the data URI is too large")
     return data or None

@@ -37,12 +37,9 @@ answer (`providers.wire`). Above: everything. Below: nothing.
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar
-
-MAX_QUOTE_CHARS = 500
 
 
 class Billed(StrEnum):
@@ -285,19 +282,3 @@ class Cancelled(Trouble):
     """The job was ended by cancel_job."""
 
     code = "cancelled"
-
-
-# C0 and C1 controls, zero-width and bidirectional marks: they can hide or reorder what a model or a terminal reads.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+")
-
-
-def quoted(text: str, limit_chars: int = MAX_QUOTE_CHARS) -> str:
-    """Quote another party's text: controls and bidirectional marks out, cut, in quotation marks.
-
-    >>> quoted("bad\\nthing")
-    '"bad thing"'
-    """
-    clean = " ".join(_UNSAFE.sub(" ", text).split()).replace('"', "'")
-    if len(clean) > limit_chars:
-        clean = clean[: limit_chars - 1] + "…"
-    return f'"{clean}"'

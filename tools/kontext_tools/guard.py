@@ -22,7 +22,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _ALSO_DENIED = tuple(
     ipaddress.ip_network(network)
-    for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "168.63.129.16/32")
+    # Beside the tunnels: only 2000::/3 of IPv6 is given out for the public internet.
+    for network in ("2002::/16", "2001::/32", "::/3", "4000::/2", "8000::/1", "168.63.129.16/32")
 )
 _PORTS = {"https": 443, "http": 80}
 
@@ -107,7 +108,7 @@ class Guard:
             return Target(url=url, host=parts.netloc, sni=None)
         try:
             addresses = await self._resolve(host, port)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that cannot be encoded for the question
             raise Blocked("the host is not known") from None
         if not addresses or not all(map(is_public, addresses)):
             raise Blocked("the host is not on the public internet")

@@ -1,7 +1,7 @@
 """An image argument becomes the source of a job: an earlier result, a file, an address, a data URI.
 
 What this is: the order in which an argument is read, and the refusals about references. What it is not: the reading
-of bytes (`sources`). Above: studio. Below: archive, sources, references, stores.base.
+of bytes (`sources`). Above: studio. Below: shelf, sources, references, stores.base.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kontext_tools.archive import Archive
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.errors import InvalidArgument, UnknownRef
 from kontext_tools.jobs import Job, Output, Source, SourceKind
 from kontext_tools.references import Ref, nearest, parse_ref
+from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources, is_data_uri, is_remote
 from kontext_tools.stores.base import Store
 
@@ -42,11 +42,11 @@ class Found:
 class Inputs:
     """Reads image arguments for one store."""
 
-    def __init__(self, store: Store, blobs: Blobs, sources: Sources, archive: Archive) -> None:
+    def __init__(self, store: Store, blobs: Blobs, sources: Sources, shelf: Shelf) -> None:
         self._store = store
         self._blobs = blobs
         self._sources = sources
-        self._archive = archive
+        self._shelf = shelf
 
     async def load(self, owner: str, text: str) -> Input:
         """Give the source that an argument names; its cleaned bytes are kept before anything is sent.
@@ -57,7 +57,7 @@ class Inputs:
         text = text.strip()
         if is_data_uri(text):
             picture = await self._sources.from_data_uri(text)
-            blob = await self._archive.keep_source(picture)
+            blob = await self._shelf.keep_source(picture.data, picture.facts)
             return Input(source=Source(kind=SourceKind.DATA, facts=picture.facts, blob=blob), depth=0)
         if is_remote(text):
             self._sources.check_url(text)
@@ -71,7 +71,7 @@ class Inputs:
             ref = self._own(path)
             if ref is None:
                 picture = await self._sources.from_file(path)
-                blob = await self._archive.keep_source(picture)
+                blob = await self._shelf.keep_source(picture.data, picture.facts)
                 return Input(source=Source(kind=SourceKind.FILE, facts=picture.facts, blob=blob), depth=0)
         return await self._result(owner, ref)
 
@@ -79,7 +79,7 @@ class Inputs:
         """Fetch an https source now, for a provider that takes bytes only."""
         assert source.url is not None
         picture = await self._sources.from_url(source.url, self._blobs.temporary())
-        blob = await self._archive.keep_source(picture)
+        blob = await self._shelf.keep_source(picture.data, picture.facts)
         return Source(kind=SourceKind.URL, facts=picture.facts, blob=blob, url=source.url)
 
     async def find(self, owner: str, ref: Ref) -> Found:
@@ -114,11 +114,11 @@ class Inputs:
         if found.output is None:
             before = found.job.source
             assert before is not None and before.blob is not None and before.facts is not None
-            await self._archive.read(before.blob, before.facts)
+            await self._shelf.read(before.blob, before.facts)
             source = Source(kind=SourceKind.RESULT, facts=before.facts, blob=before.blob, parent=before.parent)
             return Input(source=source, depth=max(0, found.job.depth - 1))
         output = found.output
-        await self._archive.read(output.blob, output.facts)
+        await self._shelf.read(output.blob, output.facts)
         source = Source(kind=SourceKind.RESULT, facts=output.facts, blob=output.blob, parent=str(found.ref))
         return Input(source=source, depth=found.job.depth)
 

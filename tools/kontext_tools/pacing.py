@@ -51,7 +51,7 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             then = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
     return max(SHORTEST_RETRY_AFTER_S, seconds) if seconds == seconds and abs(seconds) != float("inf") else None

@@ -75,7 +75,10 @@ class Sources:
             SourceNotAllowed: another scheme, a relative path, or a file address of another machine.
         """
         if text[:5].lower() == "file:":
-            parts = urlsplit(text)
+            try:
+                parts = urlsplit(text)
+            except ValueError:
+                raise self.not_allowed() from None
             if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
                 raise self.not_allowed()
             text = unquote(parts.path)
@@ -206,9 +209,13 @@ class Sources:
             raise self._missing(path) from None
         except (OSError, ValueError):
             raise self.not_allowed() from None
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor, so that what was judged is what is read
+        try:
             self._judge(_opened_path(descriptor, path), os.fstat(descriptor))
-            data = file.read(MAX_INPUT_BYTES + 1)
+            # The descriptor, so that what was judged is what is read; judged first, for `open` takes no folder.
+            with open(descriptor, "rb", closefd=False) as file:  # the same
+                data = file.read(MAX_INPUT_BYTES + 1)
+        finally:
+            os.close(descriptor)
         if len(data) > MAX_INPUT_BYTES:
             raise _too_large()
         return data
@@ -225,7 +232,8 @@ class Sources:
         return any(_lies_in(path, root) for root in self._roots)
 
     def _missing(self, path: Path) -> KontextError:
-        near = _nearest_names(Path(os.path.realpath(path.parent)), path.name)
+        folder = Path(os.path.realpath(path.parent))
+        near = _nearest_names(folder, path.name) if self._allows(folder) else []
         if near:
             names = ", ".join(str(path.parent / name) for name in near)
             fix = f"Call again with one of these: {names}."

@@ -10,102 +10,32 @@ The call going away ends the wait, never the job.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
-from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from kontext_tools import images, prompting
-from kontext_tools.archive import Archive
-from kontext_tools.budget import Caps, Cost, Price, Unit, day_of, total
-from kontext_tools.choosing import Choice, choose
+from kontext_tools import drafting, images
+from kontext_tools.budget import Caps, Cost, Price, day_of
+from kontext_tools.choosing import choose
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
 from kontext_tools.errors import KontextError, NotFound, StorageBusy
-from kontext_tools.inputs import Input, Inputs, as_stored, require_prompt
-from kontext_tools.jobs import Job, JobStatus, Send, SendState, SourceKind
-from kontext_tools.providers.base import Attachment, Offer, Order, Provider
-from kontext_tools.references import nearest, new_job_id, parse_ref
+from kontext_tools.inputs import Inputs, require_prompt
+from kontext_tools.jobs import Job, JobStatus, SendState, SourceKind
+from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.references import nearest, parse_ref
+from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import ImageRow, Store, same_key
+from kontext_tools.views import Call, Quote, View
 
 LOOK_AGAIN_S = 1.0
 """Another process may drive the job: its row is read at least so often while somebody waits."""
 CANCEL_WAIT_S = 10.0
-DEEP = 5
 ID_DRAWS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A job as one answer tells it.
-
-    Attributes:
-        job: as it stands.
-        joined: whether this call joined an earlier one.
-        eta_s: seconds that it may still take, while it runs.
-        at: the moment this was seen, UTC.
-    """
-
-    job: Job
-    joined: bool = False
-    eta_s: int | None = None
-    at: datetime
-
-    @property
-    def seconds(self) -> float:
-        """Seconds from the call to the end, or to now."""
-        return max(0.0, ((self.job.ended_at or self.at) - self.job.created_at).total_seconds())
-
-    @property
-    def cost(self) -> Cost:
-        """What the job cost, or will: what was released is not counted."""
-        counted = [
-            send.cost or Cost.listed(send.price)
-            for send in self.job.sends
-            if not (send.state.ended and send.failure is not None and send.failure.billed == "no")
-        ]
-        return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=self.job.sends[0].price.unit))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """What a dry run tells: everything was checked and nothing sent."""
-
-    provider: str
-    request: dict[str, Any]
-    cost: Cost
-    warnings: tuple[str, ...]
-    budget_left: Mapping[Unit, Decimal]
-
-
-OnNews = Callable[[View], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """How one call wants to be served.
-
-    Attributes:
-        owner: who calls.
-        wait_s: seconds to wait for the end, 0 to answer at once.
-        dry_run: whether to check everything and send nothing.
-        request_key: the caller's own key, or empty.
-        on_news: told while waiting, at least once a second.
-    """
-
-    owner: str
-    wait_s: float = 0.0
-    dry_run: bool = False
-    request_key: str = ""
-    on_news: OnNews | None = None
 
 
 class Studio:
@@ -117,7 +47,7 @@ class Studio:
         store: Store,
         engine: Engine,
         inputs: Inputs,
-        archive: Archive,
+        shelf: Shelf,
         providers: Mapping[str, Provider],
         order: Sequence[str],
         caps: Caps,
@@ -127,7 +57,7 @@ class Studio:
         self._store = store
         self._engine = engine
         self._inputs = inputs
-        self._archive = archive
+        self._shelf = shelf
         self._providers = providers
         self._order = tuple(order)
         self._caps = caps
@@ -214,14 +144,14 @@ class Studio:
             raise NotFound("There is no such image.", fix="Take a reference from an earlier answer.")
         found = await self._inputs.find(owner, ref)
         if found.output is not None:
-            return await self._archive.read(found.output.blob, found.output.facts), found.output.facts.media_type
+            return await self._shelf.read(found.output.blob, found.output.facts), found.output.facts.media_type
         source = found.job.source
         assert source is not None and source.blob is not None and source.facts is not None
-        return await self._archive.read(source.blob, source.facts), source.facts.media_type
+        return await self._shelf.read(source.blob, source.facts), source.facts.media_type
 
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
-        pictures = [await self._archive.read(output.blob, output.facts) for output in job.outputs]
+        pictures = [await self._shelf.read(output.blob, output.facts) for output in job.outputs]
         if not pictures:
             return None
         if len(pictures) == 1:
@@ -230,7 +160,7 @@ class Studio:
 
     async def _start(self, tool: str, edit: Edit, call: Call) -> View | Quote:
         require_prompt(edit.prompt)
-        digest = _digest({**_asked(tool, edit), "image": edit.image})
+        digest = drafting.digest(tool, edit, image=edit.image)
         if call.request_key and not call.dry_run:
             earlier = await self._store.job_of_key(call.owner, call.request_key)
             if earlier is not None:
@@ -241,65 +171,15 @@ class Studio:
             loaded = replace(loaded, source=await self._inputs.fetched(loaded.source))
         price = choice.offer.price.times(edit.num_images)
         self._caps.check_call(price)
-        job = self._job_of(tool, choice, loaded, call, digest)
+        draft = drafting.draft(
+            tool, choice, loaded, call, key_digest=digest, now=self._clock.now(), random=self._random
+        )
+        job = replace(draft, request=self._providers[draft.provider].request(drafting.first_order(draft, choice.offer)))
         if call.dry_run:
             return await self._quote(job, price, call.owner)
         admitted, joined = await self._admit(job, price)
         self._engine.wake()
         return await self._wait(admitted, call, joined=joined)
-
-    def _job_of(self, tool: str, choice: Choice, loaded: Input | None, call: Call, digest: str) -> Job:
-        edit, offer, now = choice.edit, choice.offer, self._clock.now()
-        source = None if loaded is None else loaded.source
-        depth = 0 if loaded is None else loaded.depth + 1
-        prompt = prompting.compose(edit.prompt, edit.keep)
-        job_id = self._new_id(edit, 0)
-        sends: list[Send] = []
-        first_output = 1
-        for n, (seed, count) in enumerate(offer.seeds(edit), start=1):
-            price = offer.price.times(count)
-            sends.append(
-                Send(
-                    job_id=job_id,
-                    n=n,
-                    seed=seed,
-                    count=count,
-                    price=price,
-                    first_output=first_output,
-                    due_at=now,
-                )
-            )
-            first_output += count
-        warnings = list(choice.warnings)
-        if offer.note:
-            warnings.append(offer.note)
-        if depth >= DEEP:
-            warnings.append(
-                f"This is edit {depth} in a row; each one re-encodes the picture. Go back to an earlier one."
-            )
-        identity = None if source is None else (source.url or (source.facts and source.facts.sha256))
-        picture = (
-            None if source is None else Attachment(url=source.url if offer.takes_url else None, facts=source.facts)
-        )
-        order = Order(key=job_id, edit=edit, prompt=prompt, seed=sends[0].seed, count=sends[0].count, image=picture)
-        return Job(
-            id=job_id,
-            owner=call.owner,
-            tool=tool,
-            edit=replace(edit, image=as_stored(edit.image)),
-            source=source,
-            sent_prompt=prompt,
-            request=self._providers[offer.name].request(order),
-            provider=offer.name,
-            model=offer.model,
-            created_at=now,
-            depth=depth,
-            fingerprint=_digest({**_asked(tool, edit), "source": identity}),
-            request_key=call.request_key,
-            key_digest=digest,
-            sends=tuple(sends),
-            warnings=tuple(warnings),
-        )
 
     async def _admit(self, job: Job, price: Price) -> tuple[Job, bool]:
         for draw in range(1, ID_DRAWS):
@@ -307,15 +187,10 @@ class Studio:
                 # A store's write runs in a thread to its end, whatever becomes of the call that waits for it.
                 admission = await self._store.admit(job, caps=self._caps, price=price, now=self._clock.now())
             except LookupError:
-                job_id = self._new_id(job.edit, draw)
-                sends = tuple(replace(send, job_id=job_id) for send in job.sends)
-                job = replace(job, id=job_id, sends=sends)
+                job = drafting.renamed(job, self._random, draw)
                 continue
             return admission.job, admission.joined
         raise StorageBusy("No free job id was found; nothing was sent.", fix="Call again.")
-
-    def _new_id(self, edit: Edit, draw: int) -> str:
-        return new_job_id(edit.label or edit.prompt, self._random, tail_chars=4 + draw // 4)
 
     async def _quote(self, job: Job, price: Price, owner: str) -> Quote:
         day = day_of(self._clock.now())
@@ -367,11 +242,3 @@ class Studio:
             else "Make a job first: it answers with its id."
         )
         raise NotFound("No job has that id.", fix=fix, field="job_id")
-
-
-def _asked(tool: str, edit: Edit) -> dict[str, Any]:
-    return {"tool": tool, "provider": edit.provider, **edit.parameters()}
-
-
-def _digest(what: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

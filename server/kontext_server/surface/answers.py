@@ -14,7 +14,7 @@ from kontext_tools.budget import Unit, plain
 from kontext_tools.errors import Failure
 from kontext_tools.jobs import Job, JobStatus, Output
 from kontext_tools.references import Ref
-from kontext_tools.studio import Quote, View
+from kontext_tools.views import Quote, View
 
 _DONE = {"edit_image": "Edited", "generate_image": "Generated"}
 _FIELDS: Mapping[str, str] = {

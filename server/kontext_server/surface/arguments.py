@@ -166,7 +166,7 @@ def _integer(parameter: Parameter, value: Any) -> int:
 def _number(parameter: Parameter, value: Any) -> float:
     if isinstance(value, str):
         value = _number_in(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == math.inf:
         raise _wrong(parameter, "is not a number", f"Give {parameter.name} as {_range_of(parameter)}")
     low, high = parameter.minimum, parameter.maximum
     if (low is not None and value < low) or (high is not None and value > high):
@@ -174,7 +174,7 @@ def _number(parameter: Parameter, value: Any) -> float:
         raise _wrong(
             parameter,
             f"is outside its range, {_range_of(parameter)}",
-            f"Call again with {parameter.name}={nearest:g}",
+            f"Call again with {parameter.name}={nearest:.10g}",
         )
     return value
 

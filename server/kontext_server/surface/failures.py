@@ -1,7 +1,8 @@
 """Our errors become what a model reads: the only place that knows both.
 
 What this is: one failure as text and structured content, and the wrapper that every handler passes at registration.
-What it is not: the errors themselves (`kontext_tools.errors`). Above: tools, resources, server. Below: errors.
+What it is not: the errors themselves (`kontext_tools.errors`) or their words (`wording`). Above: tools, resources,
+server. Below: wording, errors.
 
 An uncaught exception would go to a client of the handshake era with its text, and a pydantic error anywhere inside a
 handler would read "invalid params" (measured, DESIGN.md section 5): hence the wrapper.
@@ -17,32 +18,13 @@ from typing import Any, ParamSpec, TypeVar
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from kontext_tools.errors import Billed, Failure, KontextError
+from kontext_server.surface.wording import told
+from kontext_tools.errors import Failure, KontextError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-_CHARGED = {
-    Billed.NO: "Nothing was charged.",
-    Billed.YES: "It was charged.",
-    Billed.UNKNOWN: "It may have been charged.",
-}
-
-
-def told(failure: Failure) -> str:
-    """Give a failure as at most three lines: what happened and whether it was charged, what to do, its code."""
-    happened = failure.message if "charged" in failure.message else f"{failure.message} {_CHARGED[failure.billed]}"
-    marks = [f"code {failure.code}"]
-    if failure.field:
-        marks.append(f"field {failure.field}")
-    if failure.job_id:
-        marks.append(f"job {failure.job_id}")
-    again = "may be repeated" if failure.retryable else "not to be repeated unchanged"
-    if failure.retry_after_s is not None:
-        again += f" after {failure.retry_after_s:g} s"
-    return f"{happened}\nFix: {failure.fix}\n({', '.join(marks)}; billed {failure.billed.value}; {again})"
 
 
 def error_result(failure: Failure, fields: dict[str, Any] | None = None) -> types.CallToolResult:

@@ -22,7 +22,7 @@ from kontext_tools import images
 from kontext_tools.errors import KontextError, ResultInvalid
 from kontext_tools.references import Ref
 from kontext_tools.stores.base import ImageRow
-from kontext_tools.studio import Call
+from kontext_tools.views import Call
 
 PAGE = 50
 PREVIEW_PX = 768

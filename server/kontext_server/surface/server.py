@@ -20,7 +20,7 @@ from kontext_server.app import App
 from kontext_server.surface.failures import guarded
 from kontext_server.surface.resources import TEMPLATES, Resources
 from kontext_server.surface.tools import Tools
-from kontext_tools.studio import View
+from kontext_tools.views import View
 
 NAME = "kontext"
 INSTRUCTIONS = (

@@ -19,7 +19,7 @@ from kontext_server.surface.arguments import Arguments, Parameter, read, schema_
 from kontext_server.surface.failures import error_result
 from kontext_tools.edits import Edit
 from kontext_tools.errors import InvalidArgument, KontextError
-from kontext_tools.studio import Call, OnNews, Quote, View
+from kontext_tools.views import Call, OnNews, Quote, View
 
 MAX_PREVIEW_BYTES = 450_000
 """A whole answer stays under 700 KB: base64 adds a third, text and structured content a few KB."""

@@ -8,6 +8,7 @@ import errno
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 from inline_snapshot import snapshot
 

@@ -24,12 +24,12 @@ from kontext_tools.errors import (
     ProviderError,
     ProviderUnavailable,
     RateLimited,
-    quoted,
 )
 from kontext_tools.http import READ_S, Blocked, Http, Lost, NotSent, Part, Reply
 from kontext_tools.images import MAX_OUTPUT_BYTES
 from kontext_tools.pacing import retry_after_s
 from kontext_tools.providers.base import FetchFailed, Intent, RemoteOutput, SubmitFailed, Verdict
+from kontext_tools.quoting import quoted
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
 """A create that these answer was not taken: the money is released."""

@@ -1,0 +1,234 @@
+"""What `edit` and `generate` share: ask the studio, wait for the end, tell it.
+
+What this is: one call of a person, from arguments as typed to the result's path. What it is not: the options
+(`options`) or the work (`kontext_tools.studio`). Above: edit, generate. Below: session, progress, saving, surface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from kontext_server.app import LOCAL_OWNER, App
+from kontext_server.cli import saving, session, talk
+from kontext_server.cli.exits import DONE, FAILED, INTERRUPTED
+from kontext_server.cli.progress import shown
+from kontext_server.settings import Settings
+from kontext_server.surface import answers, parameters
+from kontext_server.surface.arguments import Arguments, Parameter, read
+from kontext_tools.budget import Price
+from kontext_tools.choosing import choose
+from kontext_tools.edits import Edit
+from kontext_tools.errors import ConfirmationNeeded
+from kontext_tools.jobs import SendState
+from kontext_tools.studio import Studio
+from kontext_tools.views import Call, OnNews, Quote, View
+
+LOOK_S = 10.0
+"""So long one wait lasts. A job that waits for space on the disk is noticed between two."""
+
+ANSWER_S = 5.0
+"""So long an interrupted command waits for the provider's answer to what it has just sent; Ctrl-C again ends that."""
+
+Verb = Callable[[Studio, Edit, Call], Awaitable[View | Quote]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One of the two ways to make a picture.
+
+    Attributes:
+        doing: the word while it runs.
+        parameters: what it takes, given the app.
+        verb: what the studio does.
+    """
+
+    doing: str
+    parameters: Callable[[App], Sequence[Parameter]]
+    verb: Verb
+
+
+EDIT = Kind(
+    doing="Editing",
+    parameters=lambda app: parameters.edit_image(app.offers, 0),
+    verb=Studio.edit_image,
+)
+GENERATE = Kind(
+    doing="Generating",
+    parameters=lambda app: parameters.generate_image(app.offers, 0),
+    verb=Studio.generate_image,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """What a person asked for, and the job that came of it.
+
+    Attributes:
+        kind: edit or generate.
+        arguments: as typed, under the parameters' names; `None` where not given.
+        output: where the result is copied to.
+        force: whether that overwrites.
+        as_json: whether the answer is JSON.
+        job_id: of the job, once there is one.
+    """
+
+    kind: Kind
+    arguments: Mapping[str, Any]
+    output: Path | None
+    force: bool
+    as_json: bool
+    job_id: str | None = field(default=None, init=False)
+
+
+def make(asked: Asked) -> int:
+    """Do it here and now; give the exit code."""
+    asked = _with_format(asked)
+    try:
+        return session.settled(lambda settings: _confirmed(settings, asked), as_json=asked.as_json)
+    except KeyboardInterrupt:
+        if asked.job_id is None:
+            talk.say("Interrupted. If a job was recorded by then, the same command joins it.")
+        else:
+            talk.say(
+                f"Interrupted, but the job goes on. See it:  kontext status {asked.job_id} --wait 50\n"
+                f"Stop it:  kontext cancel {asked.job_id}"
+            )
+        return INTERRUPTED
+
+
+def _with_format(asked: Asked) -> Asked:
+    """Let `-o cat.jpg` ask for a JPEG, unless the format was named."""
+    if asked.output is None:
+        return asked
+    asked.output = asked.output.absolute()
+    format_ = saving.FORMAT_OF_SUFFIX.get(asked.output.suffix.lower())
+    if format_ is not None and asked.arguments.get("output_format") is None:
+        asked.arguments = {**asked.arguments, "output_format": format_}
+    return asked
+
+
+def _confirmed(settings: Settings, asked: Asked) -> int:
+    """Make it; where a person wants to be asked first and can be, ask, and make it at that price."""
+    try:
+        return session.run(settings, lambda app: _make(app, asked))
+    except ConfirmationNeeded:
+        if not talk.may_ask():
+            raise
+        provider, price = session.run(settings, lambda app: _price(app, asked))
+        if not click.confirm(f"This costs {price} at {provider}. Go on?", err=True):
+            raise
+        # The same arguments under the same settings: the same provider, the same price.
+        agreed = settings.model_copy(update={"kontext_confirm_above": {}})
+        return session.run(agreed, lambda app: _make(app, asked))
+
+
+async def _price(app: App, asked: Asked) -> tuple[str, Price]:
+    edit = _edit(_read(app, asked))
+    offer = choose(edit, app.offers, order=app.studio.order).offer
+    return offer.name, offer.price.times(edit.num_images)
+
+
+async def _make(app: App, asked: Asked) -> int:
+    arguments = _read(app, asked)
+    if asked.output is not None:
+        saving.check(asked.output, arguments["num_images"], force=asked.force)
+
+    async def on_news(view: View) -> None:
+        asked.job_id = view.job.id
+        seen(view)
+
+    with shown(asked.kind.doing) as seen:
+        try:
+            made = await asked.kind.verb(app.studio, _edit(arguments), _call(arguments, on_news))
+            if isinstance(made, View):
+                made = await _ended(app.studio, made, on_news)
+        except anyio.get_cancelled_exc_class():
+            await _answered(app.studio, asked.job_id)
+            raise
+    if isinstance(made, Quote):
+        return _tell_quote(made, as_json=asked.as_json)
+    return _tell(app, made, asked)
+
+
+async def _ended(studio: Studio, view: View, on_news: OnNews) -> View:
+    """Wait for the end, or until it cannot come by itself: the disk is full."""
+    call = Call(owner=LOCAL_OWNER, wait_s=LOOK_S, on_news=on_news)
+    while not view.job.status.ended and answers.failure_of(view.job) is None:
+        joined = view.joined
+        view = await studio.get_status(view.job.id, call)
+        view = View(job=view.job, joined=joined, eta_s=view.eta_s, at=view.at)
+    return view
+
+
+async def _answered(studio: Studio, job_id: str | None) -> None:
+    """Let a create that is on its way be answered, so that an interruption leaves no job of unknown fate."""
+    if job_id is None:
+        return
+    with anyio.move_on_after(ANSWER_S, shield=True):
+        while True:
+            view = await studio.get_status(job_id, Call(owner=LOCAL_OWNER))
+            # One that is queued is sent at any moment.
+            if all(send.state not in (SendState.QUEUED, SendState.INTENT) for send in view.job.sends):
+                return
+            await anyio.sleep(0.05)
+
+
+def _tell_quote(quote: Quote, *, as_json: bool) -> int:
+    if as_json:
+        talk.answer_json(answers.quote_fields(quote))
+    else:
+        talk.answer(answers.quote_text(quote).rpartition("\n")[0])
+        talk.say("To do it, run the command again without --dry-run.")
+    return DONE
+
+
+def _tell(app: App, view: View, asked: Asked) -> int:
+    fields = answers.job_fields(view, app.path_of)
+    failure = answers.failure_of(view.job)
+    if failure is not None:
+        return talk.tell_failure(failure, as_json=asked.as_json, fields=fields)
+    talk.say(answers.job_text(view, app.path_of).partition("\n")[0])
+    for warning in view.job.warnings:
+        talk.say(f"Note: {warning}")
+    kept = [path for output in view.job.outputs if (path := app.path_of(output.blob)) is not None]
+    code, paths = (DONE, kept) if asked.output is None else _saved(kept, asked.output, force=asked.force)
+    if asked.as_json:
+        talk.answer_json(fields if paths is kept else {**fields, "saved": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            talk.answer_path(path)
+        talk.say(f'To go on from it:  kontext edit {view.job.id}/{view.job.outputs[0].n} "…"')
+    return code
+
+
+def _saved(kept: Sequence[Path], output: Path, *, force: bool) -> tuple[int, Sequence[Path]]:
+    try:
+        return DONE, saving.copy(kept, output, force=force)
+    except OSError as error:
+        talk.say(f"The result was made, but not copied to {output} ({error.strerror}). It lies here:")
+        return FAILED, kept
+
+
+def _read(app: App, asked: Asked) -> Arguments:
+    return read(asked.kind.parameters(app), asked.arguments)
+
+
+def _edit(arguments: Arguments) -> Edit:
+    names = parameters.OF_AN_EDIT & arguments.values.keys()
+    return Edit(**{name: arguments[name] for name in names}, given=arguments.given & parameters.OF_AN_EDIT)
+
+
+def _call(arguments: Arguments, on_news: OnNews) -> Call:
+    return Call(
+        owner=LOCAL_OWNER,
+        wait_s=LOOK_S,
+        dry_run=arguments["dry_run"],
+        request_key=arguments["request_key"],
+        on_news=on_news,
+    )

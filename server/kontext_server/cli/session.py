@@ -1,0 +1,80 @@
+"""One command's work against the studio, here and now.
+
+What this is: settings read, the app built and running for as long as the work lasts, foreseen failures told once. What
+it is not: a server; whatever is left running goes on at the provider and is taken up by the next command or server.
+Above: the commands. Below: app, settings, logs, talk.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+import anyio
+
+from kontext_server import logs
+from kontext_server.app import App, build
+from kontext_server.cli.talk import tell_failure
+from kontext_server.settings import SettingError, Settings, load, prepare_data_dir
+from kontext_tools.errors import KontextError, NotConfigured
+from kontext_tools.http import Redactor
+
+T = TypeVar("T")
+
+
+def settled(work: Callable[[Settings], int], *, as_json: bool) -> int:
+    """Do work under the settings; tell a foreseen failure and give the exit code."""
+    try:
+        settings = load()
+        prepare_data_dir(settings)
+        logs.configure(settings.kontext_log_level, Redactor(settings.secrets))
+        return work(settings)
+    except SettingError as wrong:
+        fix = "Correct that setting, in the environment or in kontext.toml, and run the command again."
+        return tell_failure(NotConfigured(f"{wrong}.", fix=fix).failure, as_json=as_json)
+    except KontextError as error:
+        return tell_failure(error.failure, as_json=as_json)
+
+
+def run(settings: Settings, work: Callable[[App], Awaitable[T]]) -> T:
+    """Run work with the app running; a person may name any file. Raises what the work raises of our own tree.
+
+    SIGTERM interrupts as Ctrl-C does: KeyboardInterrupt, once everything was let go of.
+    """
+
+    async def running() -> T | KontextError:
+        app = build(settings, any_file=True)
+        async with app.running():
+            try:
+                return await work(app)
+            except KontextError as error:
+                # Raised out of the block, the task group would wrap it into an exception group.
+                return error
+
+    with sigterm_interrupts():
+        done = anyio.run(running)
+    if isinstance(done, KontextError):
+        raise done
+    return done
+
+
+@contextmanager
+def sigterm_interrupts() -> Generator[None]:
+    """Make SIGTERM do what SIGINT would, for as long as the block lasts."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        if callable(on_interrupt):
+            on_interrupt(number, frame)
+            return
+        # A shell starts background jobs with SIGINT ignored.
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

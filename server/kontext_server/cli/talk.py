@@ -1,0 +1,64 @@
+"""What is said where: answers to stdout, everything else to stderr, nothing that could steer a terminal.
+
+What this is: the only door to both streams. A prompt was perhaps written by a model, so what is shown is made of
+printable characters only; a path is printed as it is. What it is not: progress (`progress`). Above: every command.
+Below: exits, surface.wording.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kontext_server.cli.exits import exit_code
+from kontext_server.surface.wording import told
+from kontext_tools.errors import Failure
+
+
+def clean(text: str) -> str:
+    """Give text whose every character is printable or ends a line."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def answer(text: str) -> None:
+    """Print text that was asked for."""
+    click.echo(clean(text))
+
+
+def answer_path(path: Path) -> None:
+    """Print a path on a line of its own, as the system knows it."""
+    click.echo(str(path))
+
+
+def answer_json(fields: Mapping[str, Any]) -> None:
+    """Print structured content; plain ASCII, so that it survives every encoding."""
+    click.echo(json.dumps(fields, indent=2))
+
+
+def say(text: str) -> None:
+    """Say something to the person."""
+    click.echo(clean(text), err=True)
+
+
+def tell_failure(failure: Failure, *, as_json: bool, fields: Mapping[str, Any] | None = None) -> int:
+    """Tell a failure: three lines to the person, the structured error to stdout if asked; give the exit code."""
+    say(told(failure))
+    if as_json:
+        answer_json({**(fields or {}), "error": failure.to_dict()})
+    return exit_code(failure.code)
+
+
+def stderr_is_terminal() -> bool:
+    """Whether moving pictures may be drawn: a terminal that can, and nobody asked for none (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def may_ask() -> bool:
+    """Whether a person can be asked: both the question and the answer pass a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,0 +1,47 @@
+"""A job in words for a person: the tools' own text, with the next step as a command.
+
+What this is: what `status` and `cancel` print. What it is not: the wording of facts (`surface.answers`). Above: status,
+cancel. Below: talk, surface.answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kontext_server.cli import talk
+from kontext_server.cli.exits import DONE
+from kontext_server.surface import answers
+from kontext_tools.jobs import JobStatus
+from kontext_tools.views import View
+
+OUTCOMES = {
+    "cancelled": "Cancelled.",
+    "cannot_cancel": "It cannot be cancelled: if it was sent, it goes on, is charged, and its result is kept.",
+    "already_ended": "It had already ended.",
+}
+
+
+def tell_job(
+    view: View, places: answers.Places, *, outcome: str | None = None, full: bool = False, as_json: bool = False
+) -> int:
+    """Print a job as it stands; give the exit code, which says that it was told."""
+    if as_json:
+        extra: dict[str, Any] = {} if outcome is None else {"outcome": outcome}
+        talk.answer_json(answers.job_fields(view, places, full=full) | extra)
+        return DONE
+    # The last line is the next call of a model; a person gets a command.
+    text, _, _ = answers.job_text(view, places, full=full).rpartition("\n")
+    talk.answer(text if outcome is None else f"{OUTCOMES[outcome]}\n{text}")
+    talk.say(next_step(view))
+    return DONE
+
+
+def next_step(view: View) -> str:
+    """Give the command that comes next."""
+    job = view.job
+    failure = answers.failure_of(job)
+    if job.outputs and job.status is JobStatus.COMPLETED:
+        return f'To go on from it:  kontext edit {job.id}/{job.outputs[0].n} "…"'
+    if failure is not None:
+        return f"Fix: {failure.fix}"
+    return f"To wait for it:  kontext status {job.id} --wait 50"

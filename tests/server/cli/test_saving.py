@@ -1,0 +1,72 @@
+"""Where results are copied to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kontext_server.cli import saving
+from kontext_tools.errors import InvalidArgument
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> list[Path]:
+    kept = [tmp_path / "kept-1.png", tmp_path / "kept-2.png"]
+    for n, path in enumerate(kept, start=1):
+        path.write_bytes(b"picture %d" % n)
+    return kept
+
+
+def test_the_first_gets_the_name_and_the_others_a_number(tmp_path: Path, results: list[Path]) -> None:
+    places = saving.copy(results, tmp_path / "cat.jpg", force=False)
+    assert [place.name for place in places] == ["cat.jpg", "cat-2.jpg"]
+    assert [place.read_bytes() for place in places] == [b"picture 1", b"picture 2"]
+
+
+@pytest.mark.parametrize("taken", ["cat.png", "cat-2.png"])
+def test_a_taken_name_is_refused_before_anything_is_sent(tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).touch()
+    with pytest.raises(InvalidArgument, match="not overwritten") as refused:
+        saving.check(tmp_path / "cat.png", 2, force=False)
+    assert refused.value.failure.field == "output"
+    saving.check(tmp_path / "cat.png", 2, force=True)
+
+
+def test_a_folder_is_refused_even_by_force(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="is a folder"):
+        saving.check(tmp_path, 1, force=True)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="does not exist"):
+        saving.check(tmp_path / "new" / "cat.png", 1, force=False)
+
+
+def test_a_file_that_came_in_between_is_not_overwritten(tmp_path: Path, results: list[Path]) -> None:
+    place = tmp_path / "cat.png"
+    place.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        saving.copy(results[:1], place, force=False)
+    assert place.read_bytes() == b"mine"
+
+
+def test_by_force_the_new_one_takes_the_old_ones_place(tmp_path: Path, results: list[Path]) -> None:
+    place = tmp_path / "cat.png"
+    place.write_bytes(b"mine")
+    saving.copy(results[:1], place, force=True)
+    assert place.read_bytes() == b"picture 1"
+    assert {path.name for path in tmp_path.iterdir()} == {"kept-1.png", "kept-2.png", "cat.png"}
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_copy_that_fails_leaves_nothing_half_written(
+    tmp_path: Path, results: list[Path], monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space"):
+        saving.copy(results[:1], tmp_path / "cat.png", force=force)
+    assert {path.name for path in tmp_path.iterdir()} == {"kept-1.png", "kept-2.png"}

@@ -1,0 +1,73 @@
+"""Jobs, sends and outputs as a store takes them, with every fact that does not matter filled in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from kontext_tools.budget import Caps, Price, Unit
+from kontext_tools.edits import Edit
+from kontext_tools.images import ImageFacts
+from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.stores.base import Admission, Claim
+from kontext_tools.stores.sqlite import SqliteStore
+from support.fake_clock import START
+
+FOUR_CENTS = Price(amount=Decimal("0.04"), unit=Unit.USD)
+
+
+def usd(amount: str) -> Price:
+    """Give a price in dollars."""
+    return Price(amount=Decimal(amount), unit=Unit.USD)
+
+
+def a_send(job_id: str, n: int = 1, **facts: Any) -> Send:
+    """Give a queued send, due at the start of time."""
+    made: dict[str, Any] = {"job_id": job_id, "n": n, "price": FOUR_CENTS, "due_at": START, "first_output": n}
+    return Send(**(made | facts))
+
+
+def a_job(job_id: str = "red-car-4k7q", *, sends: int = 1, price: Price = FOUR_CENTS, **facts: Any) -> Job:
+    """Give a job that nobody repeats: its fingerprint is its id unless one is given."""
+    defaults: dict[str, Any] = {
+        "owner": "ann",
+        "tool": "generate_image",
+        "edit": Edit(prompt="a red car", aspect_ratio="1:1"),
+        "sent_prompt": "a red car",
+        "request": {"input": {"prompt": "a red car"}},
+        "provider": "fal",
+        "model": "fal-ai/flux-pro/kontext",
+        "created_at": START,
+        "fingerprint": job_id,
+        "sends": tuple(a_send(job_id, n, price=price) for n in range(1, sends + 1)),
+    }
+    return Job(id=job_id, **(defaults | facts))
+
+
+def an_output(n: int = 1, job_id: str = "red-car-4k7q", **facts: Any) -> Output:
+    """Give a kept image."""
+    of_it = ImageFacts(media_type="image/png", width=64, height=48, size_bytes=1234, sha256="ab" * 32)
+    made: dict[str, Any] = {"n": n, "facts": of_it, "blob": f"images/{job_id}-{n}.png"}
+    return Output(**(made | facts))
+
+
+async def admit(store: SqliteStore, job: Job, *, caps: Caps | None = None, now: datetime = START) -> Admission:
+    """Record a job at the price of its sends."""
+    first = job.sends[0].price
+    price = first.times(len(job.sends))
+    return await store.admit(job, caps=caps or Caps.none(), price=price, now=now)
+
+
+async def claim_all(
+    store: SqliteStore,
+    process: str = "one",
+    *,
+    now: datetime = START,
+    lease_until: datetime,
+    limit: int = 100,
+    slots: int = 100,
+) -> list[Claim]:
+    """Claim what is due, with so many slots at every provider that the tests name."""
+    by_name: dict[str, int] = {"fal": slots, "bfl": slots}
+    return list(await store.claim(process, now=now, lease_until=lease_until, limit=limit, slots=by_name))

@@ -1,0 +1,123 @@
+"""A whole toolkit on a data folder of its own, with a scripted provider and a clock that a test moves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import anyio
+from kontext_tools.archive import Archive
+from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.budget import Caps
+from kontext_tools.edits import Edit
+from kontext_tools.engine import Engine
+from kontext_tools.guard import Guard
+from kontext_tools.http import Http
+from kontext_tools.inputs import Inputs
+from kontext_tools.jobs import Job, SendState
+from kontext_tools.originals import Originals
+from kontext_tools.providers.base import Provider, RemoteOutput
+from kontext_tools.shelf import Shelf
+from kontext_tools.sources import Sources
+from kontext_tools.steps import Steps
+from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.studio import Studio
+from kontext_tools.views import Call, Quote, View
+from PIL import Image
+from support.fake_clock import FakeClock
+
+OWNER = "ann"
+
+
+def png(width: int = 64, height: int = 48, colour: str = "teal") -> bytes:
+    """Give a small picture."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def output(colour: str = "red") -> RemoteOutput:
+    """Give a finished image whose bytes came with the reply."""
+    return RemoteOutput(data=png(colour=colour))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """One process's toolkit."""
+
+    folder: Path
+    clock: FakeClock
+    store: SqliteStore
+    engine: Engine
+    studio: Studio
+    steps: Steps
+    archive: Archive
+
+    async def generate(self, prompt: str = "a red car", *, wait_s: float = 0, key: str = "", **facts: int) -> View:
+        """Ask for a generation and answer at once."""
+        edit = Edit(prompt=prompt, aspect_ratio="1:1", **facts)
+        view = await self.studio.generate_image(edit, Call(owner=OWNER, wait_s=wait_s, request_key=key))
+        assert not isinstance(view, Quote)
+        return view
+
+    async def until(self, job_id: str, *states: SendState, step_s: float = 0.5) -> Job:
+        """Let time pass until every send of a job stands in one of the states."""
+        while True:
+            with self.engine.news_of(job_id) as news:
+                job = await self.store.any_job(job_id)
+                assert job is not None
+                if all(send.state in states for send in job.sends):
+                    return job
+                with anyio.move_on_after(0.02):
+                    await news.wait()
+                    continue
+            self.clock.advance(step_s)
+
+
+@asynccontextmanager
+async def workshop(
+    folder: Path,
+    *providers: Provider,
+    caps: Caps | None = None,
+    clock: FakeClock | None = None,
+    roots: list[Path] | None = None,
+    guard: Guard | None = None,
+    output_dir: Path | None = None,
+    running: bool = True,
+) -> AsyncGenerator[Workshop]:
+    """Give a toolkit that drives jobs for as long as the block lasts."""
+    clock, random = clock or FakeClock(), Random(7)
+    by_name = {provider.offer.name: provider for provider in providers}
+    http = Http(guard=guard)
+    store, blobs = SqliteStore(folder / "kontext.db"), FileBlobs(folder)
+    sources = Sources(http, roots=roots)
+    shelf = Shelf(blobs)
+    originals = Originals(store, blobs, sources, shelf)
+    archive = Archive(blobs, shelf, originals, http, clock, output_dir=output_dir)
+    steps = Steps(store, by_name, originals, archive, clock, random)
+    engine = Engine(store, by_name, steps, clock)
+    studio = Studio(
+        store=store,
+        engine=engine,
+        inputs=Inputs(store, blobs, sources, shelf),
+        shelf=shelf,
+        providers=by_name,
+        order=list(by_name),
+        caps=caps or Caps.none(),
+        clock=clock,
+        random=random,
+    )
+    made = Workshop(folder=folder, clock=clock, store=store, engine=engine, studio=studio, steps=steps, archive=archive)
+    try:
+        if running:
+            async with engine.running():
+                yield made
+        else:
+            yield made
+    finally:
+        await http.aclose()
+        await store.close()

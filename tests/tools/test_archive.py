@@ -1,0 +1,206 @@
+"""The archive: links that die, bodies that lie, disks that are full, and what is kept all the same."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from inline_snapshot import snapshot
+from kontext_server.simulator.serve import Running, running
+from kontext_tools.blobs.base import storage_failure
+from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.edits import Edit
+from kontext_tools.errors import Billed
+from kontext_tools.guard import Guard
+from kontext_tools.http import Http
+from kontext_tools.jobs import Job, JobStatus, SendState
+from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot
+from kontext_tools.providers.core_today import CoreToday
+from kontext_tools.views import Call, Quote
+from support.scripted import OFFER, Scripted
+from support.workshop import OWNER, Workshop, output, png, workshop
+
+pytestmark = pytest.mark.anyio
+
+ENDED = (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
+
+
+@pytest.fixture
+def simulator() -> Generator[Running]:
+    with running(job_seconds=0.0) as started:
+        yield started
+
+
+async def _edited(folder: Path, simulator: Running, **faults: Any) -> Job:
+    base_url = f"{simulator.base_url}/core.today/v1"
+    for fault in [faults] if faults else []:
+        simulator.state.script({"wire": "core.today", "on": "file", **fault})
+    http = Http()
+    adapter = CoreToday(http, key="cdt_x", base_url=base_url)
+    with anyio.fail_after(30):
+        async with workshop(folder, adapter, guard=Guard(trusted=[base_url])) as shop:
+            job = await shop.until((await shop.generate()).job.id, *ENDED)
+    await http.aclose()
+    return job
+
+
+async def test_a_result_lies_on_disk_with_its_facts_beside_it(tmp_path: Path, simulator: Running) -> None:
+    job = await _edited(tmp_path, simulator)
+    beside = json.loads((tmp_path / f"images/{job.id}-1.json").read_text(encoding="utf-8"))
+    for name in ("ref", "sha256", "size_bytes", "asked_at", "kept_at"):
+        beside[name] = "…"
+    assert beside == snapshot(
+        {
+            "ref": "…",
+            "tool": "generate_image",
+            "prompt": "a red car",
+            "num_images": 1,
+            "aspect_ratio": "1:1",
+            "output_format": "png",
+            "safety_tolerance": 2,
+            "prompt_upsampling": False,
+            "sent_prompt": "a red car",
+            "provider": "core.today",
+            "model": "black-forest-labs/flux-kontext-pro",
+            "depth": 0,
+            "asked_at": "…",
+            "kept_at": "…",
+            "media_type": "image/png",
+            "width": 1024,
+            "height": 1024,
+            "size_bytes": "…",
+            "sha256": "…",
+        }
+    )
+    assert job.outputs[0].remote_url is not None
+    assert (tmp_path / job.outputs[0].blob).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("fault", ["expired", "404"])
+async def test_a_dead_link_is_asked_for_once_more(tmp_path: Path, simulator: Running, fault: str) -> None:
+    job = await _edited(tmp_path, simulator, fault=fault)
+    assert job.status is JobStatus.COMPLETED
+    assert job.sends[0].reasks == 1
+
+
+async def test_a_link_that_stays_dead_ends_as_expired_and_paid(tmp_path: Path, simulator: Running) -> None:
+    job = await _edited(tmp_path, simulator, fault="expired", times="always")
+    assert job.failure is not None
+    assert (job.status, job.failure.code, job.failure.billed) == (JobStatus.FAILED, "result_expired", Billed.YES)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"fault": "500"}, {"fault": "accept_then_reset"}, {"fault": "truncated", "content_length": "right"}]
+)
+async def test_a_broken_download_is_tried_again(tmp_path: Path, simulator: Running, fault: dict[str, Any]) -> None:
+    job = await _edited(tmp_path, simulator, **fault)
+    assert job.status is JobStatus.COMPLETED
+
+
+async def test_a_download_that_always_breaks_ends_as_expired(tmp_path: Path, simulator: Running) -> None:
+    job = await _edited(tmp_path, simulator, fault="500", times="always")
+    assert job.failure is not None
+    assert job.failure.code == "result_expired"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "wrong_type"},
+        {"fault": "truncated", "content_length": "wrong"},
+        {"fault": "redirect", "url": "https://169.254.169.254/x"},
+        {"fault": "oversize"},
+    ],
+)
+async def test_what_is_no_picture_of_an_allowed_place_and_size_is_not_kept(
+    tmp_path: Path, simulator: Running, fault: dict[str, Any]
+) -> None:
+    job = await _edited(tmp_path, simulator, **fault)
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.billed) == ("result_invalid", Billed.YES)
+    assert not (tmp_path / "images").exists()
+    assert list((tmp_path / ".tmp").iterdir()) == []  # noqa: ASYNC240  # a test may wait for its own disk
+
+
+async def test_of_four_images_the_three_that_came_are_kept(tmp_path: Path) -> None:
+    outputs = (output(), output("blue"), RemoteOutput(data=b"junk"), output("green"))
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=outputs)
+    provider = Scripted(creates=[done], offer=replace(OFFER, images_per_send=4))
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, provider) as shop:
+            job = await shop.until((await shop.generate(num_images=4)).job.id, *ENDED)
+    assert job.status is JobStatus.COMPLETED
+    assert [kept.n for kept in job.outputs] == [1, 2, 4]
+    assert job.warnings == snapshot(
+        (
+            "Image 3 was not kept: The provider finished, and may have charged, but what it delivered is neither PNG, JPEG, WebP nor GIF.",
+        )
+    )
+
+
+async def test_fewer_images_than_asked_and_another_format_are_told(tmp_path: Path) -> None:
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
+    provider = Scripted(creates=[done], offer=replace(OFFER, images_per_send=4))
+    edit = Edit(prompt="a car", aspect_ratio="1:1", num_images=2, output_format="jpg")
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, provider) as shop:
+            view = await shop.studio.generate_image(edit, Call(owner=OWNER))
+            assert not isinstance(view, Quote)
+            job = await shop.until(view.job.id, *ENDED)
+    assert job.warnings == snapshot(("The provider gave 1 of 2 images.", "jpg was asked for and png was delivered."))
+
+
+async def test_a_full_disk_leaves_the_job_finishable_and_says_that_it_is_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
+    keep = FileBlobs.keep
+
+    async def full(*_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise storage_failure(OSError(errno.ENOSPC, "full"))
+
+    monkeypatch.setattr(FileBlobs, "keep", full)
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, Scripted(creates=[done], looks=[done])) as shop:
+            job_id = (await shop.generate()).job.id
+            waiting = await shop.until(job_id, SendState.READY)
+            while waiting.failure is None:
+                waiting = await shop.until(job_id, SendState.READY)
+            monkeypatch.setattr(FileBlobs, "keep", keep)
+            await shop.studio.get_status(job_id, Call(owner=OWNER))
+            job = await shop.until(job_id, *ENDED)
+    assert (waiting.failure.code, waiting.failure.billed, waiting.failure.retryable) == ("storage_full", "yes", True)
+    assert waiting.failure.job_id == job_id
+    assert waiting.status is JobStatus.PROCESSING
+    assert job.status is JobStatus.COMPLETED
+
+
+async def test_a_finished_image_is_also_copied_to_the_operators_folder(tmp_path: Path) -> None:
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
+    folder = tmp_path / "mine"
+    with anyio.fail_after(20):
+        async with workshop(tmp_path / "data", Scripted(creates=[done]), output_dir=folder) as shop:
+            job = await shop.until((await shop.generate()).job.id, *ENDED)
+            assert (folder / f"{job.id}-1.png").read_bytes() == png(colour="red")
+            await _copy_again(shop, job)
+    assert sorted(path.name for path in folder.iterdir()) == [f"{job.id}-1-2.png", f"{job.id}-1.png"]  # noqa: ASYNC240
+
+
+async def _copy_again(shop: Workshop, job: Job) -> None:
+    await shop.archive._copy_out(job, job.outputs[0])  # pyright: ignore[reportPrivateUsage]  # nothing is overwritten
+
+
+async def test_an_operators_folder_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("a file", encoding="utf-8")
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
+    with anyio.fail_after(20):
+        async with workshop(tmp_path / "data", Scripted(creates=[done]), output_dir=tmp_path / "mine") as shop:
+            job = await shop.until((await shop.generate()).job.id, *ENDED)
+    assert job.status is JobStatus.COMPLETED

@@ -1,0 +1,106 @@
+"""From an edit and its choice of provider to a job that can be recorded; pure but for the drawn id.
+
+What this is: the sends, the composed prompt, the warnings and the two digests by which calls are recognised. What it
+is not: recording (`stores`). Above: studio. Below: choosing, inputs, prompting, references, jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from kontext_tools import prompting
+from kontext_tools.choosing import Choice
+from kontext_tools.edits import Edit
+from kontext_tools.inputs import Input, as_stored
+from kontext_tools.jobs import Job, Send
+from kontext_tools.providers.base import Attachment, Offer, Order
+from kontext_tools.references import TAIL_CHARS, new_job_id
+from kontext_tools.views import Call
+
+DEEP = 5
+"""From so many edits in a row on, a warning says so: each one re-encodes the picture."""
+DRAWS_PER_CHAR = 4
+
+
+def draft(
+    tool: str, choice: Choice, loaded: Input | None, call: Call, *, key_digest: str, now: datetime, random: Random
+) -> Job:
+    """Give the job of a call; its `request` is filled in by whoever knows the adapter.
+
+    Args:
+        tool: the verb.
+        choice: who serves, and the edit as that provider takes it.
+        loaded: its source, `None` for a generation.
+        call: whose it is, and its request_key.
+        key_digest: of the arguments as given.
+        now: UTC.
+        random: draws the id.
+    """
+    edit, offer = choice.edit, choice.offer
+    source = None if loaded is None else loaded.source
+    depth = 0 if loaded is None else loaded.depth + 1
+    identity = None if source is None else source.url or (source.facts and source.facts.sha256)
+    job_id = _new_id(edit, random, 0)
+    return Job(
+        id=job_id,
+        owner=call.owner,
+        tool=tool,
+        edit=replace(edit, image=as_stored(edit.image)),
+        source=source,
+        sent_prompt=prompting.compose(edit.prompt, edit.keep),
+        request={},
+        provider=offer.name,
+        model=offer.model,
+        created_at=now,
+        depth=depth,
+        fingerprint=digest(tool, edit, source=identity),
+        request_key=call.request_key,
+        key_digest=key_digest,
+        sends=tuple(_sends(job_id, edit, offer, now)),
+        warnings=tuple(_warnings(choice, depth)),
+    )
+
+
+def renamed(job: Job, random: Random, draw: int) -> Job:
+    """Give the same job under another id, after `draw` ids were taken; the tail grows with the draws."""
+    job_id = _new_id(job.edit, random, draw)
+    return replace(job, id=job_id, sends=tuple(replace(send, job_id=job_id) for send in job.sends))
+
+
+def first_order(job: Job, offer: Offer) -> Order:
+    """Give the first create of a job as its adapter shows it to people."""
+    source, send = job.source, job.sends[0]
+    picture = None if source is None else Attachment(url=source.url if offer.takes_url else None, facts=source.facts)
+    return Order(key=job.id, edit=job.edit, prompt=job.sent_prompt, seed=send.seed, count=send.count, image=picture)
+
+
+def digest(tool: str, edit: Edit, **also: Any) -> str:
+    """Give what makes two calls identical: the verb, every parameter, and what else is named. The label is not."""
+    asked = {"tool": tool, "provider": edit.provider, **edit.parameters(), **also}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime) -> Iterator[Send]:
+    first_output = 1
+    for n, (seed, count) in enumerate(offer.seeds(edit), start=1):
+        price = offer.price.times(count)
+        yield Send(job_id=job_id, n=n, seed=seed, count=count, price=price, first_output=first_output, due_at=now)
+        first_output += count
+
+
+def _warnings(choice: Choice, depth: int) -> Iterator[str]:
+    yield from choice.warnings
+    if choice.offer.note:
+        yield choice.offer.note
+    if depth >= DEEP:
+        yield f"This is edit {depth} in a row; each one re-encodes the picture. Go back to an earlier one."
+
+
+def _new_id(edit: Edit, random: Random, draw: int) -> str:
+    return new_job_id(edit.label or edit.prompt, random, tail_chars=TAIL_CHARS + draw // DRAWS_PER_CHAR)

@@ -1,0 +1,79 @@
+"""The last step of a send: its outputs archived, dead links asked for once more, the row closed.
+
+What this is: what happens between `ready` and `completed`. What it is not: the files (`archive`). Above: steps.
+Below: archive, leases, providers.base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from kontext_tools import pacing
+from kontext_tools.archive import Archive, Kept, dead_link
+from kontext_tools.budget import Cost
+from kontext_tools.clocks import Clock
+from kontext_tools.jobs import Job, Send, SendState
+from kontext_tools.leases import Leased
+from kontext_tools.providers.base import FetchFailed, Phase, Provider, RemoteOutput
+
+LOST_LOOKS = 6
+"""So many broken downloads of one link, and it counts as dead."""
+REASKS = 1
+FULL_AGAIN_S = 30.0
+
+
+class Finishing:
+    """Closes sends whose provider is done."""
+
+    def __init__(self, leased: Leased, archive: Archive, clock: Clock) -> None:
+        self._leased = leased
+        self._archive = archive
+        self._clock = clock
+
+    async def finish(self, job: Job, send: Send, provider: Provider, outputs: Sequence[RemoteOutput]) -> None:
+        """Archive finished outputs; a link that broke is asked for once more, what is kept stays kept."""
+        if not outputs:
+            outputs = tuple(RemoteOutput(url=url, seed=seed) for url, seed in send.pending_urls)
+        kept = await self._archive.keep(job, send, outputs)
+        misses = send.misses + (kept.not_now and kept.failure is None)
+        if kept.not_now and misses < LOST_LOOKS:
+            wait_s = FULL_AGAIN_S if kept.failure is not None else pacing.back_off_s(misses, 0)
+            due = self._clock.now() + timedelta(seconds=wait_s)
+            later = replace(send, misses=misses, failure=kept.failure, due_at=due)
+            await self._leased.save(later, release=True, outputs=kept.outputs, news=kept.news)
+        elif (kept.expired or kept.not_now) and send.remote_id is not None and send.reasks < REASKS:
+            asked = replace(send, misses=0 if kept.not_now else send.misses, reasks=send.reasks + 1)
+            await self._leased.save(asked, release=False, outputs=kept.outputs, news=kept.news)
+            await self._reask(asked, provider)
+        else:
+            await self._end(send, kept)
+
+    async def _end(self, send: Send, kept: Kept) -> None:
+        ended = replace(
+            send,
+            state=SendState.COMPLETED if kept.total else SendState.FAILED,
+            failure=None if kept.total else kept.failure or dead_link(),
+            cost=send.cost or Cost.listed(send.price),
+            pending_urls=(),
+            ended_at=self._clock.now(),
+        )
+        await self._leased.save(ended, release=True, outputs=kept.outputs, news=kept.news)
+
+    async def _reask(self, send: Send, provider: Provider) -> None:
+        assert send.remote_id is not None
+        try:
+            snapshot = await provider.fetch(send.remote_id)
+        except FetchFailed:
+            await self._leased.later(replace(send, reasks=send.reasks - 1), pacing.back_off_s(send.reasks, 0))
+            return
+        if snapshot.phase in (Phase.WAITING, Phase.WORKING) and send.misses + 1 < LOST_LOOKS:
+            # It was done and says that it is not: it may change its mind once more.
+            again = replace(send, reasks=send.reasks - 1, misses=send.misses + 1)
+            await self._leased.later(again, pacing.back_off_s(again.misses, 0))
+            return
+        urls = tuple((output.url, output.seed) for output in snapshot.outputs if output.url is not None)
+        fresh = replace(send, pending_urls=urls)
+        await self._leased.save(fresh, release=False)
+        await self.finish(await self._leased.job(send), fresh, provider, snapshot.outputs)

@@ -1,0 +1,50 @@
+"""Writing under a lease: every write of a step says whose it is, or fails.
+
+What this is: the one way in which a step writes its send. What it is not: claiming and renewing (`engine`). Above:
+steps, finishing. Below: stores.base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from kontext_tools.clocks import Clock
+from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.stores.base import JobNews, Store
+
+
+class LeaseLost(Exception):
+    """The send is another process's now, or was cancelled: nothing may be sent or written."""
+
+
+class Leased:
+    """Reads and writes on behalf of a step that holds the lease of a send."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def job(self, send: Send) -> Job:
+        """Give the send's job as it stands. Raises `LeaseLost` where it was deleted."""
+        job = await self._store.any_job(send.job_id)
+        if job is None:
+            raise LeaseLost
+        return job
+
+    async def save(
+        self, send: Send, *, release: bool, outputs: Sequence[Output] = (), news: JobNews | None = None
+    ) -> None:
+        """Write a send and what it brought.
+
+        Raises:
+            LeaseLost: the lease is another's, or a cancel was asked for before this intent.
+        """
+        written = await self._store.save(send, now=self._clock.now(), release=release, outputs=outputs, news=news)
+        if not written:
+            raise LeaseLost
+
+    async def later(self, send: Send, wait_s: float) -> None:
+        """Give the send back, due again in so many seconds."""
+        await self.save(replace(send, due_at=self._clock.now() + timedelta(seconds=wait_s)), release=True)

@@ -1,0 +1,29 @@
+"""Quotes another party's text: what a provider says reaches a model cut, cleaned and in quotation marks.
+
+Above: wire. Below: nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_QUOTE_CHARS = 500
+
+# C0 and C1 controls, zero-width, bidirectional and tag marks: they can hide or reorder what a model or a terminal
+# reads. Lone surrogates: a JSON reply can hold them, and no answer or row can.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]+"
+)
+
+
+def quoted(text: str, limit_chars: int = MAX_QUOTE_CHARS) -> str:
+    """Quote another party's text: controls and bidirectional marks out, cut, in quotation marks.
+
+    >>> quoted("bad\\nthing")
+    '"bad thing"'
+    """
+    clean = " ".join(_UNSAFE.sub(" ", text).split()).replace('"', "'")
+    if len(clean) > limit_chars:
+        clean = clean[: limit_chars - 1] + "…"
+    return f'"{clean}"'
