@@ -79,6 +79,10 @@ def _folder_at_provider(value: Any) -> Any:
 
 Address = Annotated[str, BeforeValidator(_address)]
 Key = Annotated[SecretStr | None, BeforeValidator(_key)]
+PriceSetting = Annotated[Price | None, BeforeValidator(_price)]
+FolderThere = Annotated[str, BeforeValidator(_folder_at_provider)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Folders = Annotated[list[Path] | None, BeforeValidator(_folders)]
 Caps = Annotated[dict[Unit, Decimal], BeforeValidator(_caps)]
 
 
@@ -87,25 +91,36 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, enable_decoding=False)
 
-    core_today_api_key: Key = None
-    core_today_base_url: Address = "https://api.core.today/v1"
-    core_today_price: Annotated[Price | None, BeforeValidator(_price)] = None
-    core_today_output_folder: Annotated[str, BeforeValidator(_folder_at_provider)] = ""
-    core_today_is_public: bool = False
-    kontext_provider: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
-    kontext_model: Literal["kontext-pro", "kontext-max", "kontext-dev"] = "kontext-pro"
-    kontext_data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("kontext", appauthor=False)))
-    kontext_output_dir: Path | None = None
-    kontext_image_roots: Annotated[list[Path] | None, BeforeValidator(_folders)] = None
-    kontext_keep_metadata: bool = False
-    kontext_daily_budget: Caps = Field(default_factory=dict[Unit, Decimal])
-    kontext_max_cost: Caps = Field(default_factory=dict[Unit, Decimal])
-    kontext_confirm_above: Caps = Field(default_factory=dict[Unit, Decimal])
-    kontext_preview: Literal["none", "small", "medium", "large"] = "medium"
-    kontext_wait_seconds: Annotated[int, Field(ge=0, le=50)] = 25
-    kontext_resource_links: bool = False
-    kontext_proxy: Address | None = None
-    kontext_log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    core_today_api_key: Key = Field(None, description="core.today's key; unset, that provider is off")
+    core_today_base_url: Address = Field("https://api.core.today/v1", description="where its API is")
+    core_today_price: PriceSetting = Field(None, description="of one image; its list price is 120 credit")
+    core_today_output_folder: FolderThere = Field("", description="its folder for results, at most 256 characters")
+    core_today_is_public: bool = Field(False, description="whether results get a permanent public address there")
+    kontext_provider: Names = Field((), description="a name, or names in order, that `auto` is restricted to")
+    kontext_model: Literal["kontext-pro", "kontext-max", "kontext-dev"] = Field(
+        "kontext-pro", description="the model, where the provider has it"
+    )
+    kontext_data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("kontext", appauthor=False)),
+        description="jobs (`kontext.db`) and pictures (`images/`, each with its facts beside it)",
+    )
+    kontext_output_dir: Path | None = Field(None, description="finished images are also copied here")
+    kontext_image_roots: Folders = Field(None, description="folders that a model may name input files from")
+    kontext_keep_metadata: bool = Field(False, description="whether inputs keep EXIF, GPS, XMP and text")
+    kontext_daily_budget: Caps = Field(default_factory=dict[Unit, Decimal], description="cap for each UTC day")
+    kontext_max_cost: Caps = Field(default_factory=dict[Unit, Decimal], description="cap for one call")
+    kontext_confirm_above: Caps = Field(
+        default_factory=dict[Unit, Decimal], description="price above which a person must say yes"
+    )
+    kontext_preview: Literal["none", "small", "medium", "large"] = Field(
+        "medium", description="longest side of the picture in an answer: 0, 512, 768 or 1024 px"
+    )
+    kontext_wait_seconds: int = Field(25, ge=0, le=50, description="how long an edit is waited for by default")
+    kontext_resource_links: bool = Field(False, description="whether answers also carry resource links")
+    kontext_proxy: Address | None = Field(None, description="the only proxy used")
+    kontext_log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="what goes to stderr, as JSON lines when that is no terminal"
+    )
 
     @property
     def image_roots(self) -> list[Path]:

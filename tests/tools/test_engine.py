@@ -84,6 +84,7 @@ async def test_a_ready_job_whose_process_died_is_fetched_again_by_its_id(tmp_pat
             )
             ready = replace(claim.send, state=SendState.READY, working=True)
             assert await shop.store.save(ready, now=clock.now(), release=False)
+            clock.advance(LEASE_S + 1)
         async with workshop(tmp_path, provider, clock=clock) as shop:
             job = await shop.until(job_id, *ENDED)
     assert job.status is JobStatus.COMPLETED

@@ -14,7 +14,7 @@ import logging
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 
 import anyio
@@ -29,6 +29,7 @@ from kontext_tools.stores.base import Claim, Store
 
 LEASE_S = 10.0
 RENEW_EVERY_S = 3.0
+RELEASE_WITHIN_S = 0.5
 IDLE_LOOK_S = 1.0
 """How often a process looks for what another one left: jobs of the dead, sends that wait for a slot."""
 MAX_DRIVEN = 64
@@ -59,13 +60,18 @@ class Engine:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Drive for as long as the block lasts; leaving it stops at once, wherever the work stands."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._run, tasks)
-            tasks.start_soon(self._renew)
-            try:
-                yield
-            finally:
-                tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._run, tasks)
+                tasks.start_soon(self._renew)
+                try:
+                    yield
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            # A courtesy to the next process, which would else wait for the leases to end.
+            with anyio.move_on_after(RELEASE_WITHIN_S, shield=True), suppress(KontextError):
+                await self._store.release(self._process)
 
     def wake(self) -> None:
         """Look at the store now: something was recorded or poked."""

@@ -144,6 +144,8 @@ class Tools:
         result = _result(answers.job_text(view, places, full=full), answers.job_fields(view, places, full=full))
         if view.job.status.ended:
             result.content.extend(await self._picture(view))
+        if self._app.settings.kontext_resource_links:
+            result.content.extend(_link(image) for image in answers.job_fields(view, places)["images"])
         return result
 
     async def _picture(self, view: View) -> list[types.ImageContent]:
@@ -182,6 +184,13 @@ def _tool(
         annotations=annotations,
     )
     return Tool(spec=spec, parameters=tuple(parameters_), verb=verb)
+
+
+def _link(image: dict[str, Any]) -> types.ResourceLink:
+    """Give one image as a link: off by default, for it ends agent runs on some hosts (DESIGN.md section 5)."""
+    return types.ResourceLink(
+        type="resource_link", name=image["ref"], uri=image["uri"], mime_type=image["media_type"], size=image["bytes"]
+    )
 
 
 def _result(text: str, fields: dict[str, Any]) -> types.CallToolResult:

@@ -176,6 +176,26 @@ async def test_a_cancel_leaves_what_is_already_sent_to_the_engine(store: SqliteS
     }
 
 
+async def test_a_send_that_was_not_taken_is_not_tried_again_after_a_cancel(store: SqliteStore) -> None:
+    await admit(store, a_job())
+    (claim,) = await claim_all(store, lease_until=LEASE)
+    assert await store.save(replace(claim.send, state=SendState.INTENT), now=START, release=False)
+    await store.request_cancel("ann", "red-car-4k7q", now=LATER)
+    assert await store.save(claim.send, now=LATER, release=False)
+    assert not await store.save(replace(claim.send, state=SendState.INTENT), now=LATER, release=False)
+    job = await store.job("ann", "red-car-4k7q")
+    assert job is not None and job.sends[0].state is SendState.QUEUED
+
+
+async def test_news_of_the_job_is_written_with_the_send_that_brought_it(store: SqliteStore) -> None:
+    await admit(store, a_job())
+    (claim,) = await claim_all(store, lease_until=LEASE)
+    sent = replace(claim.send, state=SendState.INTENT)
+    assert await store.save(sent, now=START, release=False, news=JobNews(warnings=("scaled down",)))
+    job = await store.job("ann", "red-car-4k7q")
+    assert job is not None and job.warnings == ("scaled down",) and job.sends[0].state is SendState.INTENT
+
+
 async def test_a_cancel_of_an_ended_job_changes_nothing(store: SqliteStore) -> None:
     await admit(store, a_job())
     await end(store, "red-car-4k7q", SendState.COMPLETED)

@@ -136,6 +136,10 @@ class Store(Protocol):
         """Lengthen every lease that this process holds."""
         ...
 
+    async def release(self, process: str) -> None:
+        """Give back every lease that this process holds: it stops."""
+        ...
+
     async def next_due(self) -> datetime | None:
         """Give when the next unleased send is due."""
         ...

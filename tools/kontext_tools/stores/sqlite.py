@@ -72,6 +72,10 @@ class SqliteStore:
         """Lengthen this process's leases."""
         await self._write(lambda db: sqlite_writes.renew(db, process, until=until))
 
+    async def release(self, process: str) -> None:
+        """Give this process's leases back."""
+        await self._write(lambda db: sqlite_writes.release(db, process))
+
     async def save(
         self,
         send: Send,

@@ -133,6 +133,14 @@ def renew(db: sqlite3.Connection, process: str, *, until: datetime) -> None:
     )
 
 
+def release(db: sqlite3.Connection, process: str) -> None:
+    """Give the leases of a process back."""
+    db.execute(
+        f"UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
+        (process,),
+    )
+
+
 def save(
     db: sqlite3.Connection,
     send: Send,

@@ -1,0 +1,89 @@
+"""One command, one table: `python tests/benchmarks/run.py [--rounds N]`.
+
+Each row is our figure, the floor measured in the same run, their ratio and the target. Byte-code is compiled first, for
+without it a start reads 1.8 times too slow (DESIGN.md section 5).
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import contextlib
+import io
+import os
+import platform
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from rows import Row, Started, start
+
+HERE = Path(__file__).parent
+OURS = (sys.executable, "-m", "kontext_server", "serve")
+FLOOR = (sys.executable, str(HERE / "bare_server.py"))
+PACKAGES = ("kontext_server", "kontext_tools", "mcp", "mcp_types", "pydantic", "pydantic_settings", "anyio")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Our figures beside their floors.")
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    _compile()
+    print(f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} interleaved rounds, medians (min-max)\n")
+    for line in table(starts(rounds)):
+        print(line)
+
+
+def starts(rounds: int) -> list[Row]:
+    """Measure starts and idle memory beside the bare server."""
+    ours, floor = list[Started](), list[Started]()
+    with tempfile.TemporaryDirectory() as folder:
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment = {**kept, "KONTEXT_DATA_DIR": folder}
+        for _ in range(rounds):
+            ours.append(start(OURS, environment))
+            floor.append(start(FLOOR, environment))
+    return [
+        Row(
+            name="stdio start to initialize, wall",
+            unit="ms",
+            ours=[one.wall_ms for one in ours],
+            floor=[one.wall_ms for one in floor],
+            target="at most 1.12 x and 60 ms",
+        ),
+        Row(
+            name="the same, CPU",
+            unit="ms",
+            ours=[one.cpu_ms for one in ours],
+            floor=[one.cpu_ms for one in floor],
+            target="-",
+        ),
+        Row(
+            name="idle memory after tools/list",
+            unit="MB",
+            ours=[one.memory_mb for one in ours],
+            floor=[one.memory_mb for one in floor],
+            target="at most 80 MB",
+        ),
+    ]
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Give the rows as a Markdown table."""
+    head = ["what", "ours", "floor", "ratio", "difference", "target"]
+    lines = [head, ["---"] * len(head), *(row.cells() for row in rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _compile() -> None:
+    for name in PACKAGES:
+        spec = find_spec(name)
+        for place in (spec.submodule_search_locations or []) if spec is not None else []:
+            with contextlib.redirect_stdout(io.StringIO()):
+                compileall.compile_dir(place, quiet=2)
+
+
+if __name__ == "__main__":
+    main()

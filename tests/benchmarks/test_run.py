@@ -1,0 +1,19 @@
+"""The benchmark's one command prints its table; no time is asserted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_one_command_prints_each_figure_beside_its_floor() -> None:
+    command = [sys.executable, str(Path(__file__).parent / "run.py"), "--rounds", "1"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    lines = [line for line in run.stdout.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [
+        "stdio start to initialize, wall",
+        "the same, CPU",
+        "idle memory after tools/list",
+    ]
+    assert all(" MB" in line or " ms" in line for line in lines[2:])

@@ -1,0 +1,54 @@
+"""The README's parts that are made from code: `python tests/support/readme.py` writes them, a test compares."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kontext_server.settings import Settings
+from pydantic_core import PydanticUndefined
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+EXAMPLE = ROOT / "claude_desktop_config.example.json"
+
+_TOLD_DEFAULTS = {
+    "KONTEXT_DATA_DIR": "the platform's data folder",
+    "KONTEXT_IMAGE_ROOTS": "Desktop, Documents, Downloads, Pictures",
+    "KONTEXT_PROVIDER": "auto",
+    "CORE_TODAY_PRICE": "the list price",
+}
+
+
+def parts() -> dict[str, str]:
+    """Give each generated part by its marker's name."""
+    return {"settings": settings_table(), "claude": f"```json\n{EXAMPLE.read_text(encoding='utf-8').strip()}\n```"}
+
+
+def settings_table() -> str:
+    """Give the settings as a table: variable, default, what."""
+    lines = ["| variable | default | what |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = name.upper()
+        default = _TOLD_DEFAULTS.get(variable) or _told(field.default)
+        lines.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _told(default: object) -> str:
+    if default in (None, (), "") or default is PydanticUndefined:
+        return "–"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def refreshed(text: str) -> str:
+    """Give the README with every generated part as the code has it."""
+    for name, part in parts().items():
+        pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
+        text, found = re.subn(pattern, lambda match: f"{match[1]}{part}{match[2]}", text, flags=re.DOTALL)  # noqa: B023
+        assert found == 1, name
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(refreshed(README.read_text(encoding="utf-8")), encoding="utf-8")
