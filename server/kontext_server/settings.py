@@ -36,9 +36,12 @@ class SettingError(Exception):
 
 
 def _folders(value: Any) -> Any:
-    if isinstance(value, str):
-        return [Path(part).expanduser() for part in value.split(os.pathsep) if part]
-    return value
+    if not isinstance(value, str):
+        return value
+    folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+    if not all(folder.is_absolute() for folder in folders):
+        raise ValueError("takes absolute folders, separated as in PATH")
+    return folders
 
 
 def _names(value: Any) -> Any:
@@ -89,7 +92,9 @@ Caps = Annotated[dict[Unit, Decimal], BeforeValidator(_caps)]
 class Settings(BaseSettings):
     """The settings, by their public names in lower case."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, enable_decoding=False)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, enable_decoding=False, env_ignore_empty=True
+    )
 
     core_today_api_key: Key = Field(None, description="core.today's key; unset, that provider is off")
     core_today_base_url: Address = Field("https://api.core.today/v1", description="where its API is")

@@ -9,8 +9,9 @@ from typing import Any
 
 import anyio
 import pytest
-from kontext_server.simulator.serve import Running, running
 from PIL import Image
+
+from kontext_server.simulator.serve import Running, running
 from support.stdio_server import PHOTOS, call, connected, fields_of, text_of
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,9 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from kontext_server.simulator.serve import Running, running
 from PIL import Image
+
+from kontext_server.simulator.serve import Running, running
 from support.by_hand import ByHand, by_hand
 from support.stdio_server import ERAS, PHOTOS, call, connected, environment, fields_of, text_of
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kontext_server.simulator.serve import running
 from support.stdio_server import COMMAND, PHOTOS, environment
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+
 from kontext_server.simulator.serve import Running, running
 from support.by_hand import ByHand, by_hand
 from support.stdio_server import PHOTOS

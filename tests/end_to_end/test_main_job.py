@@ -14,6 +14,7 @@ import mcp_types as types
 import pytest
 from inline_snapshot import snapshot
 from PIL import Image
+
 from support.stdio_server import ERAS, PHOTOS, call, connected, fields_of, text_of
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ async def test_three_chained_edits_of_a_photograph_each_start_from_the_one_befor
     wishes = ("Make it a watercolour painting", "Make it warmer", 'Write "Hello" on it')
     with anyio.fail_after(60):
         async with connected(tmp_path, era=era) as client:
-            image, depths, parents = CAT, list[int](), list[str | None]()
+            image, depths, parents, fields = CAT, list[int](), list[str | None](), dict[str, Any]()
             for wish in wishes:
                 fields = fields_of(await call(client, "edit_image", image=image, prompt=wish))
                 depths.append(fields["depth"])
@@ -207,8 +208,9 @@ async def test_a_dry_run_checks_and_prices_and_makes_no_job(tmp_path: Path) -> N
 async def test_progress_is_told_while_the_call_waits(tmp_path: Path) -> None:
     heard: list[tuple[float, str | None]] = []
 
-    async def on_progress(done: float, _total: float | None, message: str | None) -> None:
-        heard.append((done, message))
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        assert total is not None
+        heard.append((progress, message))
 
     with anyio.fail_after(30):
         async with connected(tmp_path) as client:

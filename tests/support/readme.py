@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kontext_server.settings import Settings
 from pydantic_core import PydanticUndefined
+
+from kontext_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -37,7 +38,7 @@ def settings_table() -> str:
 
 def _told(default: object) -> str:
     if default in (None, (), "") or default is PydanticUndefined:
-        return "–"
+        return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

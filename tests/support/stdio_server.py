@@ -7,13 +7,13 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mcp_types as types
 from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
 
-COMMAND = (sys.executable, "-m", "kontext_server", "serve")
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "kontext_server", "serve")
 ERAS = ("legacy", "2026-07-28")
 PHOTOS = Path(__file__).parent.parent / "photos"
 
@@ -59,5 +59,6 @@ def text_of(result: types.CallToolResult) -> str:
 
 def fields_of(result: types.CallToolResult) -> dict[str, Any]:
     """Give an answer's structured content."""
-    assert isinstance(result.structured_content, dict)
-    return result.structured_content
+    fields: Any = result.structured_content
+    assert isinstance(fields, dict)
+    return cast("dict[str, Any]", fields)

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 
 import anyio
+from PIL import Image
+
 from kontext_tools.archive import Archive
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
@@ -27,7 +29,6 @@ from kontext_tools.steps import Steps
 from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.views import Call, Quote, View
-from PIL import Image
 from support.fake_clock import FakeClock
 
 OWNER = "ann"
@@ -57,10 +58,10 @@ class Workshop:
     steps: Steps
     archive: Archive
 
-    async def generate(self, prompt: str = "a red car", *, wait_s: float = 0, key: str = "", **facts: int) -> View:
+    async def generate(self, prompt: str = "a red car", *, num_images: int = 1, seed: int | None = None) -> View:
         """Ask for a generation and answer at once."""
-        edit = Edit(prompt=prompt, aspect_ratio="1:1", **facts)
-        view = await self.studio.generate_image(edit, Call(owner=OWNER, wait_s=wait_s, request_key=key))
+        edit = Edit(prompt=prompt, aspect_ratio="1:1", num_images=num_images, seed=seed)
+        view = await self.studio.generate_image(edit, Call(owner=OWNER))
         assert not isinstance(view, Quote)
         return view
 

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from inline_snapshot import snapshot
+
 from kontext_server.simulator.serve import Running, running
 from kontext_tools.blobs.base import storage_failure
 from kontext_tools.blobs.files import FileBlobs
@@ -125,7 +126,7 @@ async def test_what_is_no_picture_of_an_allowed_place_and_size_is_not_kept(
     assert job.failure is not None
     assert (job.failure.code, job.failure.billed) == ("result_invalid", Billed.YES)
     assert not (tmp_path / "images").exists()
-    assert list((tmp_path / ".tmp").iterdir()) == []  # noqa: ASYNC240  # a test may wait for its own disk
+    assert list((tmp_path / ".tmp").iterdir()) == []  # a test may wait for its own disk
 
 
 async def test_of_four_images_the_three_that_came_are_kept(tmp_path: Path) -> None:
@@ -139,7 +140,10 @@ async def test_of_four_images_the_three_that_came_are_kept(tmp_path: Path) -> No
     assert [kept.n for kept in job.outputs] == [1, 2, 4]
     assert job.warnings == snapshot(
         (
-            "Image 3 was not kept: The provider finished, and may have charged, but what it delivered is neither PNG, JPEG, WebP nor GIF.",
+            (
+                "Image 3 was not kept: The provider finished, and may have charged, but what it delivered is neither "
+                "PNG, JPEG, WebP nor GIF."
+            ),
         )
     )
 
@@ -190,7 +194,7 @@ async def test_a_finished_image_is_also_copied_to_the_operators_folder(tmp_path:
             job = await shop.until((await shop.generate()).job.id, *ENDED)
             assert (folder / f"{job.id}-1.png").read_bytes() == png(colour="red")
             await _copy_again(shop, job)
-    assert sorted(path.name for path in folder.iterdir()) == [f"{job.id}-1-2.png", f"{job.id}-1.png"]  # noqa: ASYNC240
+    assert sorted(path.name for path in folder.iterdir()) == [f"{job.id}-1-2.png", f"{job.id}-1.png"]
 
 
 async def _copy_again(shop: Workshop, job: Job) -> None:

@@ -182,10 +182,27 @@ def test_a_provider_that_only_edits_or_only_generates_says_so() -> None:
     only_edits, only_makes = configured(offer("fal", generates=False)), configured(offer("fal", edits=False))
     with pytest.raises(UnsupportedByProvider) as caught:
         choose(Edit(prompt="x", provider="fal"), only_edits, order=("fal",))
-    assert caught.value.failure.field == "image" and "sandbox" in caught.value.failure.fix
+    assert (caught.value.failure.field, caught.value.failure.fix) == ("image", "Call edit_image with an image.")
     with pytest.raises(UnsupportedByProvider) as caught:
         choose(edited(provider="fal"), only_makes, order=("fal",))
-    assert caught.value.failure.fix.startswith("Call again without an image")
+    assert caught.value.failure.fix == "Call generate_image without an image."
+
+
+def test_every_refused_argument_is_in_the_fix_because_they_are_refused_together() -> None:
+    offers = configured(offer("fal", output_formats=("png",), seed=None))
+    edit = edited(provider="fal", seed=5, output_format="jpg")
+    with pytest.raises(UnsupportedByProvider) as caught:
+        choose(edit, offers, order=("fal",))
+    assert caught.value.failure.fix == "Call again with output_format=png and without seed."
+
+
+def test_the_sandbox_never_stands_in_for_a_provider_in_silence() -> None:
+    """A key is set, and the operator restricts `auto` to a provider that has none."""
+    assert auto_order(["core.today", "sandbox"], ["bfl"]) == ()
+    assert auto_order(["core.today", "sandbox"], ["bfl", "sandbox"]) == ("sandbox",)
+    assert auto_order(["sandbox"], ["bfl"]) == ("sandbox",)
+    with pytest.raises(NotConfigured, match="KONTEXT_PROVIDER"):
+        choose(Edit(prompt="x"), configured(offer("core.today")), order=())
 
 
 @given(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from kontext_tools.engine import LEASE_S
 from kontext_tools.errors import Billed, ProviderUnavailable
 from kontext_tools.jobs import JobStatus, SendState

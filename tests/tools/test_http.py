@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.abc import SocketStream
+
 from kontext_tools.guard import Blocked, Guard
 from kontext_tools.http import Http, Lost, NotSent, Part, Redactor, Refetched, Reply, TooLarge, without_query
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 from inline_snapshot import snapshot
+
 from kontext_tools.budget import Unit
 from kontext_tools.errors import (
     AuthFailed,
@@ -255,4 +256,4 @@ async def test_bytes_that_are_no_picture_are_not_kept(tmp_path: Path) -> None:
     assert job.failure is not None
     assert (job.failure.code, job.failure.billed) == ("result_invalid", Billed.YES)
     assert not (tmp_path / "images").exists()
-    assert list((tmp_path / ".tmp").iterdir()) == []  # noqa: ASYNC240  # a test may wait for its own disk
+    assert list((tmp_path / ".tmp").iterdir()) == []  # a test may wait for its own disk

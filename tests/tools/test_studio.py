@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 from inline_snapshot import snapshot
+
 from kontext_tools.budget import Basis, Caps, Cost, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.errors import (
@@ -77,10 +78,9 @@ async def test_an_edit_keeps_its_source_its_change_and_its_line(tmp_path: Path, 
 async def test_from_the_fifth_edit_in_a_row_a_warning_is_told(tmp_path: Path, photo: str) -> None:
     with anyio.fail_after(30):
         async with workshop(tmp_path, _provider()) as shop:
-            image = photo
-            for n in range(5):
-                view = await _completed(shop, image, f"Make it red {n}")
-                image = view.job.id
+            view = await _completed(shop, photo)
+            for n in range(4):
+                view = await _completed(shop, view.job.id, f"Make it red {n}")
     assert view.job.depth == 5
     assert any("edit 5 in a row" in warning for warning in view.job.warnings)
 
@@ -148,7 +148,7 @@ async def test_a_cap_refuses_before_anything_is_sent_and_counts_what_is_reserved
         async with workshop(tmp_path, provider, caps=caps) as shop:
             await shop.generate("one")
             await shop.generate("two")
-            with pytest.raises(BudgetExceeded, match="KONTEXT_DAILY_BUDGET|of today's 300 credit"):
+            with pytest.raises(BudgetExceeded, match="of today's 300 credit"):
                 await shop.generate("three")
             with pytest.raises(BudgetExceeded, match="allowed for one"):
                 await shop.generate("four", num_images=3)
@@ -175,9 +175,9 @@ async def test_a_dry_run_tells_price_and_what_is_left_and_makes_no_job(tmp_path:
         Quote(
             provider="core.today",
             request={"prompt": "Make it red"},
-            cost=Cost(amount=Decimal("120"), unit=Unit.CREDIT, basis=Basis.LIST_PRICE),
+            cost=Cost(amount=Decimal(120), unit=Unit.CREDIT, basis=Basis.LIST_PRICE),
             warnings=(),
-            budget_left={Unit.CREDIT: Decimal("300")},
+            budget_left={Unit.CREDIT: Decimal(300)},
         )
     )
     assert jobs == []
@@ -276,8 +276,8 @@ async def test_a_private_https_address_is_refused_and_a_provider_of_bytes_needs_
 
 async def test_what_the_provider_does_not_take_is_refused_with_what_it_takes(tmp_path: Path) -> None:
     async with workshop(tmp_path, _provider()) as shop:
+        edit = Edit(prompt="a", aspect_ratio="1:1", guidance_scale=3.0, given=frozenset({"guidance_scale"}))
         with pytest.raises(UnsupportedByProvider) as refused:
-            edit = Edit(prompt="a", aspect_ratio="1:1", guidance_scale=3.0, given=frozenset({"guidance_scale"}))
             await shop.studio.generate_image(edit, Call(owner=OWNER))
     assert refused.value.failure.fix == "Call again without guidance_scale."
 
@@ -314,9 +314,9 @@ async def test_whoever_waits_is_told_the_news_and_then_the_end(tmp_path: Path) -
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(tick)
                 view = await shop.studio.generate_image(edit, Call(owner=OWNER, wait_s=40, on_news=on_news))
+                assert isinstance(view, View)
+                assert view.job.status is JobStatus.COMPLETED
                 tasks.cancel_scope.cancel()
-    assert isinstance(view, View)
-    assert view.job.status is JobStatus.COMPLETED
     assert seen[0] is JobStatus.PENDING
 
 

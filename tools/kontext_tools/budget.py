@@ -116,7 +116,7 @@ def parse_price(text: str) -> Price:
     except (InvalidOperation, ValueError):
         raise ValueError("write an amount and a unit, such as '0.04 usd' or '120 credit'") from None
     exponent = amount.as_tuple().exponent
-    if not amount.is_finite() or amount < 0 or amount > 10**9:
+    if not amount.is_finite() or amount.is_signed() or amount > 10**9:
         raise ValueError("an amount lies between 0 and 1000000000")
     if isinstance(exponent, int) and exponent < -9:
         raise ValueError("an amount has at most nine decimals")

@@ -57,23 +57,29 @@ def choose(edit: Edit, offers: Mapping[str, Offer], *, order: Sequence[str]) -> 
     if edit.image is None and edit.aspect_ratio == MATCH_INPUT:
         warnings = (_RATIO_TOLD,) if "aspect_ratio" in edit.given else ()
         edit = replace(edit, aspect_ratio="1:1")
-    candidates = (
-        [offers[name] for name in order] if edit.provider.lower() == AUTO else [_named(edit.provider.lower(), offers)]
-    )
-    refusals: list[tuple[Offer, Unsupported]] = []
+    named = edit.provider.lower()
+    candidates = [offers[name] for name in order] if named == AUTO else [_named(named, offers)]
+    if not candidates:
+        raise NotConfigured(
+            "KONTEXT_PROVIDER names only providers without a key; nothing was sent.",
+            fix="A person must set the key of one of them, or name a configured one in KONTEXT_PROVIDER.",
+            field="provider",
+        )
     for offer in candidates:
-        refusal = offer.refuses(edit)
-        if refusal is None:
+        if not offer.refusals(edit):
             return Choice(offer=offer, edit=edit, warnings=warnings)
-        refusals.append((offer, refusal))
-    raise _unsupported(edit, refusals[0], offers)
+    raise _unsupported(edit, candidates[0], offers)
 
 
 def auto_order(configured: Sequence[str], preferred: Sequence[str]) -> tuple[str, ...]:
-    """Give the names that `auto` tries: the operator's, else the hosted ones in our order, else the sandbox."""
-    wanted = preferred or HOSTED
-    hosted = tuple(name for name in wanted if name in configured)
-    return hosted or (SANDBOX,)
+    """Give the names that `auto` tries: the operator's, else the hosted ones in our order.
+
+    The sandbox is among them only where the operator named it or no hosted one is configured: it never stands in for
+    a provider in silence.
+    """
+    if all(name == SANDBOX for name in configured):
+        return (SANDBOX,)
+    return tuple(name for name in preferred or HOSTED if name in configured)
 
 
 def _named(name: str, offers: Mapping[str, Offer]) -> Offer:
@@ -94,21 +100,29 @@ def _named(name: str, offers: Mapping[str, Offer]) -> Offer:
     )
 
 
-def _unsupported(edit: Edit, refused: tuple[Offer, Unsupported], offers: Mapping[str, Offer]) -> UnsupportedByProvider:
-    offer, no = refused
-    others = [name for name, other in offers.items() if other is not offer and other.refuses(edit) is None]
+def _unsupported(edit: Edit, offer: Offer, offers: Mapping[str, Offer]) -> UnsupportedByProvider:
+    refusals = offer.refusals(edit)
+    first = refusals[0]
+    others = [name for name, other in offers.items() if name != SANDBOX and not other.refusals(edit)]
     elsewhere = f"; or with provider={others[0]!r}, which takes it" if others else ""
-    first = no.accepted.split(", ")[0].split(" to ")
-    value = first[-1] if no.field == "safety_tolerance" else first[0]
-    if no.field == "image":
-        mend = "Call again with an image." if edit.image is None else "Call again without an image."
-    elif no.accepted.startswith("no "):
-        mend = f"Call again without {no.field}"
-    else:
-        mend = f"Call again with {no.field}={value}"
     return UnsupportedByProvider(
-        f"{offer.name} does not take this {no.field}{' with an image' if edit.image is not None else ''} "
-        f"(accepted: {no.accepted}); nothing was sent.",
-        fix=f"{mend.rstrip('.')}{elsewhere}.",
-        field=no.field,
+        f"{offer.name} does not take this {first.field}{' with an image' if edit.image is not None else ''} "
+        f"(accepted: {first.accepted}); nothing was sent.",
+        fix=f"{_mend(edit, refusals)}{elsewhere}.",
+        field=first.field,
     )
+
+
+def _mend(edit: Edit, refusals: Sequence[Unsupported]) -> str:
+    """Give the change that makes the next call pass: every refused argument, for they are refused together."""
+    if refusals[0].field == "image":
+        return "Call edit_image with an image" if edit.image is None else "Call generate_image without an image"
+    return "Call again " + " and ".join(map(_change_of, refusals))
+
+
+def _change_of(no: Unsupported) -> str:
+    if no.accepted.startswith("no "):
+        return f"without {no.field}"
+    values = no.accepted.split(", ")[0].split(" to ")
+    # Of a range of strictness the highest is nearest to what was asked for.
+    return f"with {no.field}={values[-1] if no.field == 'safety_tolerance' else values[0]}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from kontext_tools.images import MAX_DATA_URI_BYTES, MAX_INPUT_BYTES, ImageFacts
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 SOURCE_FETCH_S = 20.0
+_APPLICATION_DATA = {"darwin": "Library", "win32": "AppData"}.get(sys.platform)
+"""Where programs keep what is a person's, but not hidden by a dot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +217,12 @@ class Sources:
             # The descriptor, so that what was judged is what is read; judged first, for `open` takes no folder.
             with open(descriptor, "rb", closefd=False) as file:  # the same
                 data = file.read(MAX_INPUT_BYTES + 1)
+        except OSError:
+            raise SourceUnreadable(
+                "The file cannot be read; nothing was sent.",
+                fix="Copy it to an allowed folder on this machine and pass that path.",
+                field="image",
+            ) from None
         finally:
             os.close(descriptor)
         if len(data) > MAX_INPUT_BYTES:
@@ -247,7 +256,7 @@ def _lies_in(path: Path, root: Path) -> bool:
         inside = path.relative_to(os.path.realpath(root))
     except ValueError:
         return False
-    return not any(part.startswith(".") for part in inside.parts)
+    return not any(part.startswith(".") or part == _APPLICATION_DATA for part in inside.parts)
 
 
 def _opened_path(descriptor: int, path: Path) -> Path:

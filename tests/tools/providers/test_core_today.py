@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
+
 from kontext_server.simulator.serve import Running, running
 from kontext_tools import images
 from kontext_tools.edits import Edit

@@ -1,7 +1,5 @@
 """The sandbox as a provider: orders, waiting, cancelling, restarts."""
 
-# ruff: noqa: ASYNC240 - these tests look at a handful of small files
-
 from __future__ import annotations
 
 import errno
@@ -89,11 +87,12 @@ def output(seen: Snapshot) -> bytes:
 def test_the_offer_is_what_core_today_takes_for_nothing(sandbox: Sandbox) -> None:
     offer = sandbox.offer
     assert (offer.name, str(offer.price), offer.takes_url, offer.images_per_send) == ("sandbox", "0 usd", False, 1)
-    assert offer.refuses(Edit(prompt="x", image="a", safety_tolerance=2)) is None
-    assert offer.refuses(Edit(prompt="x", safety_tolerance=6)) is None
+    given = frozenset({"safety_tolerance", "guidance_scale"})
+    assert offer.refuses(Edit(prompt="x", image="a", safety_tolerance=2, given=given)) is None
+    assert offer.refuses(Edit(prompt="x", safety_tolerance=6, given=given)) is None
     refused = [
-        offer.refuses(Edit(prompt="x", image="a", safety_tolerance=3)),
-        offer.refuses(Edit(prompt="x", guidance_scale=2.5)),
+        offer.refuses(Edit(prompt="x", image="a", safety_tolerance=3, given=given)),
+        offer.refuses(Edit(prompt="x", guidance_scale=2.5, given=given)),
     ]
     assert [no.field for no in refused if no is not None] == ["safety_tolerance", "guidance_scale"]
     assert "no model was asked" in HONESTY

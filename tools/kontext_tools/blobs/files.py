@@ -9,12 +9,14 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
 
 from kontext_tools.blobs.base import storage_failure
+from kontext_tools.folders import make_private
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ class FileBlobs:
     def temporary(self) -> Path:
         """Give a fresh path in the folder's own `.tmp`."""
         try:
-            _make(self._temporary)
+            make_private(self._temporary)
             path = self._temporary / secrets.token_hex(16)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError as error:
@@ -63,7 +65,8 @@ class FileBlobs:
         def read() -> bytes | None:
             try:
                 return self._path(key).read_bytes()
-            except (FileNotFoundError, IsADirectoryError):
+            except OSError:
+                # What cannot be read is as good as removed: whoever asks says so, and serves nothing.
                 return None
 
         return await _in_thread(read)
@@ -95,7 +98,7 @@ class FileBlobs:
         return self._folder.joinpath(*key.split("/"))
 
     def _keep(self, temporary: Path, path: Path) -> None:
-        _make(path.parent)
+        make_private(path.parent)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -103,15 +106,10 @@ class FileBlobs:
 
 
 def _sweep_if_stale(path: Path) -> None:
-    try:
+    # It may be renamed meanwhile, or be none of ours: a sweep never keeps a server from starting.
+    with suppress(OSError):
         if time.time() - path.stat().st_mtime > STALE_TEMPORARY_S:
             path.unlink()
-    except FileNotFoundError:
-        return
-
-
-def _make(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

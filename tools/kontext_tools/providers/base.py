@@ -91,28 +91,41 @@ class Offer:
 
     def refuses(self, edit: Edit) -> Unsupported | None:
         """Give the first set argument that this provider would not honour; `None` when it honours them all."""
+        return next(iter(self.refusals(edit)), None)
+
+    def refusals(self, edit: Edit) -> tuple[Unsupported, ...]:
+        """Give every set argument that this provider would not honour. A default is never set."""
+        checks: tuple[Callable[[Edit], Unsupported | None], ...] = (
+            self._image,
+            self._ratio,
+            self._format,
+            self._safety,
+            self._seed,
+            self._upsampling,
+            self._guidance,
+        )
+        return tuple(no for check in checks if (no := check(edit)) is not None)
+
+    def _image(self, edit: Edit) -> Unsupported | None:
         if edit.image is None and not self.generates:
             return Unsupported(field="image", accepted="an image to edit")
         if edit.image is not None and not self.edits:
             return Unsupported(field="image", accepted="no image")
-        return next((no for check in self._checks() if (no := check(edit)) is not None), None)
-
-    def _checks(self) -> tuple[Callable[[Edit], Unsupported | None], ...]:
-        return (self._ratio, self._format, self._safety, self._seed, self._upsampling, self._guidance)
+        return None
 
     def _ratio(self, edit: Edit) -> Unsupported | None:
         fits = edit.aspect_ratio in self.aspect_ratios or "aspect_ratio" not in edit.given
         return None if fits else Unsupported(field="aspect_ratio", accepted=", ".join(self.aspect_ratios))
 
     def _format(self, edit: Edit) -> Unsupported | None:
-        fits = edit.output_format in self.output_formats
+        fits = edit.output_format in self.output_formats or "output_format" not in edit.given
         return None if fits else Unsupported(field="output_format", accepted=", ".join(self.output_formats))
 
     def _safety(self, edit: Edit) -> Unsupported | None:
         low, high = self.safety
         if edit.image is not None:
             high = min(high, self.max_safety_with_image)
-        fits = low <= edit.safety_tolerance <= high
+        fits = low <= edit.safety_tolerance <= high or "safety_tolerance" not in edit.given
         return None if fits else Unsupported(field="safety_tolerance", accepted=f"{low} to {high}")
 
     def _seed(self, edit: Edit) -> Unsupported | None:

@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
+from kontext_tools.folders import make_private
 from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.stores import schema, sqlite_reads, sqlite_writes
 from kontext_tools.stores.base import Admission, Claim, ImageRow, JobNews
@@ -174,7 +175,8 @@ class SqliteStore:
             try:
                 return work(db)
             finally:
-                db.execute("COMMIT")
+                if db.in_transaction:
+                    db.execute("COMMIT")
 
         return await self._in_thread(run, self._one_read)
 
@@ -190,17 +192,11 @@ class SqliteStore:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._path.parent)
         self._path.touch(mode=0o600, exist_ok=True)
         db = self._attach()
         try:
-            found = schema.version_of(db)
-            if found > len(schema.MIGRATIONS):
-                raise StorageDamaged(
-                    "The database was made by a newer version of kontext; nothing was changed and nothing sent.",
-                    fix="A person must update kontext-tool-server, or set KONTEXT_DATA_DIR to another folder.",
-                )
-            if found < len(schema.MIGRATIONS):
+            if schema.version_of(db) < len(schema.MIGRATIONS):
                 schema.migrate(db)
         except BaseException:
             db.close()
@@ -210,6 +206,12 @@ class SqliteStore:
     def _attach(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
         try:
+            # Before anything is set: not even the journal's mode of a newer database is changed.
+            if schema.version_of(db) > len(schema.MIGRATIONS):
+                raise StorageDamaged(
+                    "The database was made by a newer version of kontext; nothing was changed and nothing sent.",
+                    fix="A person must update kontext-tool-server, or set KONTEXT_DATA_DIR to another folder.",
+                )
             db.execute("PRAGMA journal_mode = WAL")
             # The intent must outlive a power cut before the first byte goes out.
             db.execute("PRAGMA synchronous = FULL")

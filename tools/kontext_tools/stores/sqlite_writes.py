@@ -12,10 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from kontext_tools.budget import Basis, Caps, Cost, Price, day_of, to_nano
-from kontext_tools.errors import Billed
+from kontext_tools.budget import Caps, Cost, Price, day_of
 from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, status_of
-from kontext_tools.stores import records, sqlite_reads
+from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
 from kontext_tools.stores.base import Admission, Claim, JobNews, joinable, same_key
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
@@ -61,7 +60,7 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
                 records.send_doc(send),
             ),
         )
-        _enter(db, job, send.n, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
+        sqlite_ledger.enter(db, job, send.n, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
     return Admission(job=job, joined=False)
 
 
@@ -163,7 +162,7 @@ def save(
         _keep(db, job, output, now)
     _write_send(db, send, release=release or send.state.ended)
     if send.state.ended and send.state is not stored.state:
-        _settle(db, job, send, now)
+        sqlite_ledger.settle(db, job, send, now)
     if news is not None:
         add_news(db, job.id, news)
     _refresh(db, job, send, now)
@@ -219,7 +218,7 @@ def request_cancel(db: sqlite3.Connection, owner: str, job_id: str, *, now: date
         if send.state is SendState.QUEUED:
             ended = dropped(send, now)
             _write_send(db, ended, release=True)
-            _settle(db, job, ended, now)
+            sqlite_ledger.settle(db, job, ended, now)
             _refresh(db, job, ended, now)
     return sqlite_reads.job(db, job_id)
 
@@ -262,40 +261,5 @@ def _keep(db: sqlite3.Connection, job: Job, output: Output, now: datetime) -> No
             facts.sha256,
             output.seed,
             output.remote_url,
-        ),
-    )
-
-
-def _settle(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
-    reserved = send.price.amount or Decimal(0)
-    if send.state is SendState.UNKNOWN:
-        return
-    unbilled = send.state is not SendState.COMPLETED and send.failure is not None and send.failure.billed is Billed.NO
-    if unbilled:
-        _enter(db, job, send.n, "released", -reserved, Cost.listed(send.price), now)
-        return
-    cost = send.cost if send.cost is not None and send.cost.unit is send.price.unit else Cost.listed(send.price)
-    delta = Decimal(0) if cost.amount is None else cost.amount - reserved
-    _enter(db, job, send.n, "settled", delta, cost, now)
-
-
-def _enter(db: sqlite3.Connection, job: Job, n: int, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:
-    basis = cost.basis if cost.amount is not None else Basis.UNKNOWN
-    # Counted to the day of the reservation, so that a release gives back to the day that it was taken from.
-    day = day_of(job.created_at)
-    db.execute(
-        """INSERT INTO ledger (at_us, day, owner, job_id, n, provider, entry, delta_nano, unit, basis)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            records.to_us(now),
-            day,
-            job.owner,
-            job.id,
-            n,
-            job.provider,
-            entry,
-            to_nano(delta),
-            cost.unit.value,
-            basis.value,
         ),
     )
