@@ -56,7 +56,7 @@ def test_help_and_version_load_neither_the_protocol_nor_the_engine() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(json.loads(run.stdout))
-    assert [name for name in ("mcp", "pydantic", "anyio", "httpx2", "PIL", "sqlite3") if name in loaded] == []
+    assert [name for name in ("mcp", "pydantic", "anyio", "httpx2", "PIL") if name in loaded] == []
 
 
 def _lines(path: Path) -> int:
