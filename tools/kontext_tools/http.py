@@ -132,6 +132,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         parts: Sequence[Part] = (),
+        content: bytes | None = None,
         fresh: bool = False,
         read_s: float = READ_S,
         total_s: float | None = None,
@@ -144,7 +145,8 @@ class Http:
             url: absolute, or where the guard says to connect.
             headers: credentials among them.
             json: a body, or
-            parts: a multipart body.
+            parts: a multipart body, or
+            content: raw bytes.
             fresh: whether to use a connection of its own.
             read_s: seconds of silence that are borne.
             total_s: seconds for the whole exchange; twice `read_s` by default.
@@ -157,6 +159,8 @@ class Http:
         form: dict[str, Any] = {"json": json} if json is not None else {}
         if parts:
             form = {"files": [_multipart(part) for part in parts]}
+        if content is not None:
+            form = {"content": content}
         timeout = httpx2.Timeout(connect=CONNECT_S, read=read_s, write=READ_S, pool=CONNECT_S)
         named = dict(headers or {})
         if isinstance(url, Target):

@@ -58,7 +58,8 @@ class Offer:
         images_per_send: images that one create can make.
         takes_url: whether it fetches a picture from an https address.
         takes_bytes: whether a picture of ours can be sent to it.
-        max_input_bytes: of a picture, encoded; `None` where nothing is stated.
+        max_input_bytes: of a picture, encoded; a larger one is scaled down. `None` where nothing is stated.
+        max_input_px: longest side of a picture; a larger one is scaled down.
         input_media_types: the encodings that it reads.
         cancelling: whether a job can be cancelled.
         concurrency: creates in flight at once.
@@ -83,6 +84,7 @@ class Offer:
     takes_url: bool = True
     takes_bytes: bool = True
     max_input_bytes: int | None = None
+    max_input_px: int | None = None
     input_media_types: tuple[str, ...] = INPUT_MEDIA_TYPES
     cancelling: Cancelling = Cancelling.YES
     concurrency: int = 4

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, cast
-from urllib.parse import quote
 
 from kontext_tools.budget import Price, Unit
 from kontext_tools.errors import Billed
@@ -28,7 +27,7 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.wire import Wire, output_of, remote_id_of
+from kontext_tools.providers.wire import Wire, output_of, remote_id_of, segment
 
 BASE_URL = "https://api.core.today/v1"
 MODEL = "black-forest-labs/flux-kontext-pro"
@@ -102,7 +101,7 @@ class CoreToday:
                 reply = await self._wire.create("/predictions", intent, json=body)
         snapshot = self._read(reply)
         if snapshot is None or not snapshot.remote_id:
-            raise self._wire.senseless(reply)
+            raise self._wire.says.senseless(reply)
         return snapshot
 
     async def fetch(self, remote_id: str) -> Snapshot:
@@ -110,7 +109,7 @@ class CoreToday:
         reply = await self._wire.ask("GET", _path(remote_id))
         snapshot = self._read(reply)
         if snapshot is None:
-            raise FetchFailed(self._wire.unreachable())
+            raise FetchFailed(self._wire.says.unreachable())
         return snapshot
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
@@ -156,16 +155,12 @@ class CoreToday:
             case {"upload_url": str(upload_url), "upload_fields": dict(), "file_url": str(file_url)}:
                 policy: dict[str, Any] = grant["upload_fields"]
             case _:
-                raise SubmitFailed(Verdict.NOT_TAKEN, self._wire.unreachable())
+                raise SubmitFailed(Verdict.NOT_TAKEN, self._wire.says.unreachable())
         media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
-        await self._wire.hand_over(
-            upload_url,
-            [
-                *(Part(name=name, data=str(value)) for name, value in policy.items()),
-                # An S3 POST policy ignores every field after the file.
-                Part(name="file", data=data, filename=image.filename, media_type=media_type),
-            ],
-        )
+        fields = [Part(name=name, data=str(value)) for name, value in policy.items()]
+        # An S3 POST policy ignores every field after the file.
+        file = Part(name="file", data=data, filename=image.filename, media_type=media_type)
+        await self._wire.hand_over(upload_url, parts=[*fields, file])
         return file_url
 
     def _read(self, reply: Reply) -> Snapshot | None:
@@ -181,10 +176,10 @@ class CoreToday:
         outputs = tuple(_outputs(fields.get("result") or fields.get("output")))
         failure = None
         if phase is Phase.FAILED:
-            failure = self._wire.failed(_text(fields.get("error")), billed=Billed.UNKNOWN)
+            failure = self._wire.says.failed(_text(fields.get("error")), billed=Billed.UNKNOWN)
         elif phase is Phase.DONE and not outputs:
             phase = Phase.FAILED
-            failure = self._wire.failed("it ended without an output", billed=Billed.YES)
+            failure = self._wire.says.failed("it ended without an output", billed=Billed.YES)
         return Snapshot(
             phase=phase,
             remote_id=remote_id,
@@ -195,7 +190,7 @@ class CoreToday:
 
 
 def _path(remote_id: str) -> str:
-    return f"/predictions/{quote(remote_id, safe='')}"
+    return f"/predictions/{segment(remote_id)}"
 
 
 def _text(value: Any) -> str:

@@ -1,60 +1,44 @@
-"""What every wire shares: one HTTP call, and what its failure means for the money.
+"""The calls that every wire is made of, each with what its failure means.
 
-What this is: the one border where transport failures and status codes become our errors. What it is not: any
-provider's words or paths (the adapters). Above: the adapters. Below: http, base, pacing, errors.
+What this is: one host's base address and credentials, and four kinds of call: a create (costs money), a preparation
+(costs nothing, before a create), a hand-over (a file to an address that the host gave: no key goes there), a question
+about a job. What it is not: the meaning of an answer (`meanings`), or paths and fields (the adapters). Above: the
+adapters. Below: http, meanings, base.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from kontext_tools import data_uris
-from kontext_tools.errors import (
-    AuthFailed,
-    Billed,
-    Failure,
-    KontextError,
-    Moderated,
-    OutcomeUnknown,
-    OutOfCredit,
-    ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-)
 from kontext_tools.http import READ_S, Blocked, Http, Lost, NotSent, Part, Reply
 from kontext_tools.images import MAX_OUTPUT_BYTES
-from kontext_tools.pacing import retry_after_s
 from kontext_tools.providers.base import FetchFailed, Intent, RemoteOutput, SubmitFailed, Verdict
-from kontext_tools.quoting import quoted
-
-REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
-"""A create that these answer was not taken: the money is released."""
+from kontext_tools.providers.meanings import Meanings, OwnReading
 
 MAX_REMOTE_ID_CHARS = 256
-MODERATION_WORDS = (
-    "(e005)",
-    "flagged as sensitive",
-    "nsfw",
-    "content policy",
-    "content_policy",
-    "moderat",
-    "safety",
-)
 
 
 class Wire:
-    """One host: base address, credentials, and the name that messages use."""
+    """One host."""
 
-    def __init__(self, http: Http, *, name: str, base_url: str, headers: Mapping[str, str], key_variable: str) -> None:
+    def __init__(
+        self,
+        http: Http,
+        *,
+        name: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        key_variable: str,
+        own: OwnReading = lambda _, __: None,
+    ) -> None:
+        """Take the host's base address, its credentials as headers, and its own reading of refusals."""
         self._http = http
         self._headers = dict(headers)
-        self.name = name
         self.base_url = base_url.rstrip("/")
-        self.key_variable = key_variable
+        self.says = Meanings(name=name, key_variable=key_variable, redact=http.redact, own=own)
 
     async def create(
         self,
@@ -63,6 +47,7 @@ class Wire:
         *,
         json: Any = None,
         parts: Sequence[Part] = (),
+        headers: Mapping[str, str] | None = None,
         read_s: float = READ_S,
     ) -> Reply:
         """Send the one request that costs money, on a fresh connection, its intent committed right before.
@@ -71,26 +56,21 @@ class Wire:
             SubmitFailed: with the verdict that the failure stands for.
         """
         await intent()
+        named = {**self._headers, **(headers or {})}
         try:
             reply = await self._http.call(
-                "POST",
-                self._url(path),
-                headers=self._headers,
-                json=json,
-                parts=parts,
-                fresh=True,
-                read_s=read_s,
+                "POST", self._url(path), headers=named, json=json, parts=parts, fresh=True, read_s=read_s
             )
         except NotSent:
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.unreachable()) from None
+            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
         except Lost:
-            raise SubmitFailed(Verdict.UNKNOWN, self.lost()) from None
+            raise SubmitFailed(Verdict.UNKNOWN, self.says.lost()) from None
         if 200 <= reply.status < 300:
             return reply
-        raise SubmitFailed(self._verdict(reply.status), self.refused(reply))
+        raise self.says.refusal(reply)
 
     async def prepare(self, method: str, path: str, *, json: Any = None, parts: Sequence[Part] = ()) -> Reply:
-        """Make a call that costs nothing, before the create: an upload. Never unknown.
+        """Make a call that costs nothing, before the create: an upload, a question about the model. Never unknown.
 
         Raises:
             SubmitFailed: not taken, or refused.
@@ -98,139 +78,62 @@ class Wire:
         try:
             reply = await self._http.call(method, self._url(path), headers=self._headers, json=json, parts=parts)
         except (NotSent, Lost):
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.unreachable()) from None
+            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
         if 200 <= reply.status < 300:
             return reply
-        verdict = Verdict.REFUSED if reply.status in REFUSALS else Verdict.NOT_TAKEN
-        failure = self.refused(reply)
-        if verdict is Verdict.NOT_TAKEN and failure.code == "outcome_unknown":
-            failure = self.unreachable()
-        raise SubmitFailed(verdict, failure)
+        refusal = self.says.refusal(reply)
+        if refusal.verdict is Verdict.UNKNOWN:
+            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
+        raise refusal
 
-    async def hand_over(self, url: str, parts: Sequence[Part]) -> None:
-        """Post a file to an upload address that the host just gave: no key goes there.
+    async def hand_over(
+        self,
+        url: str,
+        *,
+        method: str = "POST",
+        parts: Sequence[Part] = (),
+        data: bytes | None = None,
+        media_type: str = "application/octet-stream",
+    ) -> None:
+        """Give a file to an upload address that the host just named; our key does not go there.
 
         Raises:
             SubmitFailed: not taken.
         """
+        headers = {} if data is None else {"content-type": media_type}
         try:
             target = await self._http.guard.check(url)
-            reply = await self._http.call("POST", target, parts=parts, fresh=True, read_s=2 * READ_S)
+            reply = await self._http.call(
+                method, target, headers=headers, parts=parts, content=data, fresh=True, read_s=2 * READ_S
+            )
         except (NotSent, Lost, Blocked):
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.unreachable()) from None
+            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
         if not 200 <= reply.status < 300:
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.unreachable())
+            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
 
-    async def ask(self, method: str, path: str, *, read_s: float = READ_S) -> Reply:
+    async def ask(self, method: str, path: str, *, at: str | None = None, read_s: float = READ_S) -> Reply:
         """Make a call about a job that exists; of what is not a GET, the host's "no" comes back too.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            path: below the base address.
+            at: another base address, which the adapter has held against the host's own list.
+            read_s: seconds of silence that are borne.
 
         Raises:
             FetchFailed: no sense came back; `gone` where the host does not know the job.
         """
         try:
-            reply = await self._http.call(method, self._url(path), headers=self._headers, read_s=read_s)
+            reply = await self._http.call(method, self._url(path, at), headers=self._headers, read_s=read_s)
         except (NotSent, Lost):
-            raise FetchFailed(self.unreachable()) from None
+            raise FetchFailed(self.says.unreachable()) from None
         said_no = method != "GET" and 400 <= reply.status < 500 and reply.status not in (401, 403, 429)
         if 200 <= reply.status < 300 or said_no:
             return reply
-        raise FetchFailed(self.refused(reply), gone=reply.status == 404)
+        raise FetchFailed(self.says.refusal(reply).failure, gone=reply.status == 404)
 
-    def unreachable(self) -> Failure:
-        """Nothing was taken: the host was not reached."""
-        return ProviderUnavailable(
-            f"{self.name} was not reached; nothing was sent and nothing charged.",
-            fix="Call again in a minute, or set provider to another one.",
-        ).failure
-
-    def lost(self) -> Failure:
-        """Sent, and no answer came."""
-        return OutcomeUnknown(
-            f"The request was sent to {self.name} and no answer came: it may have been charged.",
-            fix=f"Let a person look at the list of jobs at {self.name}; to try again on purpose, call again with a new "
-            "request_key.",
-        ).failure
-
-    def senseless(self, reply: Reply) -> SubmitFailed:
-        """Give the failure of a create whose 2xx answer names no job."""
-        failure = self.lost()
-        said = self._words(reply)
-        told = f"{self.name} took the request and answered what makes no sense ({said}): it may have been charged."
-        return SubmitFailed(Verdict.UNKNOWN, replace(failure, message=told))
-
-    def refused(self, reply: Reply) -> Failure:
-        """Give what a status means, the host's own words quoted."""
-        said, status = self._words(reply), reply.status
-        error: KontextError
-        if status == 401 or (status == 403 and not self._moderated(said)):
-            error = AuthFailed(
-                f"{self.name} refused the key (HTTP {status}, {said}); nothing was charged.",
-                fix=f"A person must set a valid key in {self.key_variable} and restart the server.",
-            )
-        elif status == 402:
-            error = OutOfCredit(
-                f"The account at {self.name} has no credit (HTTP 402, {said}); nothing was charged.",
-                fix=f"A person must add credit at {self.name}; or set provider to another one.",
-            )
-        elif status == 429:
-            wait_s = retry_after_s(reply.headers.get("retry-after"), datetime.now(UTC))
-            error = RateLimited(
-                f"{self.name} asks to wait (HTTP 429, {said}); nothing was charged.",
-                fix="Call again with the same arguments after the wait, or set provider to another one.",
-                retry_after_s=wait_s,
-            )
-        elif status in REFUSALS or 300 <= status < 400:
-            error = self._no(said, f"HTTP {status}, {said}")
-        else:
-            return replace(
-                self.lost(),
-                message=f"{self.name} failed after taking the request (HTTP {status}, {said}): "
-                "it may have been charged.",
-            )
-        return error.failure
-
-    def failed(self, said: str, *, billed: Billed) -> Failure:
-        """Give the failure of a job that the host ended, its words quoted."""
-        text = quoted(self._http.redact(said))
-        if self._moderated(text):
-            error: KontextError = Moderated(
-                f"{self.name} refused the content ({text}).",
-                fix="Ask for something else, or lower safety_tolerance only if the person wants that.",
-                billed=billed,
-            )
-        else:
-            error = ProviderError(
-                f"{self.name} failed at the work ({text}).",
-                fix="Call again with another prompt or seed, or set provider to another one.",
-                billed=billed,
-            )
-        return error.failure
-
-    def _no(self, said: str, told: str) -> KontextError:
-        if self._moderated(said):
-            return Moderated(
-                f"{self.name} refused the content ({told}); nothing was charged.",
-                fix="Ask for something else.",
-            )
-        return ProviderError(
-            f"{self.name} refused the request ({told}); nothing was charged.",
-            fix="Change what it names, or set provider to another one.",
-        )
-
-    def _verdict(self, status: int) -> Verdict:
-        if status == 429:
-            return Verdict.NOT_TAKEN
-        return Verdict.REFUSED if status in REFUSALS or 300 <= status < 400 else Verdict.UNKNOWN
-
-    def _moderated(self, text: str) -> bool:
-        lowered = text.lower()
-        return any(word in lowered for word in MODERATION_WORDS)
-
-    def _words(self, reply: Reply) -> str:
-        return quoted(self._http.redact(words_of(reply)))
-
-    def _url(self, path: str) -> str:
-        return f"{self.base_url}{path}"
+    def _url(self, path: str, at: str | None = None) -> str:
+        return f"{self.base_url if at is None else at.rstrip('/')}{path}"
 
 
 def remote_id_of(value: Any) -> str | None:
@@ -240,24 +143,24 @@ def remote_id_of(value: Any) -> str | None:
     return value if value.isprintable() and value.strip(".") else None
 
 
-def output_of(value: str) -> RemoteOutput:
+def segment(remote_id: str) -> str:
+    """Give an id as one segment of a path: it never leads our key to another endpoint (RELIABILITY.md N13)."""
+    return quote(remote_id, safe="")
+
+
+def output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
     """Read an output that is an address, or a data URI with the picture in it; a broken one has no bytes."""
     if value[:5].lower() != "data:":
-        return RemoteOutput(url=value)
+        return RemoteOutput(url=value, seed=seed)
     try:
-        return RemoteOutput(data=data_uris.decoded(value, max_bytes=MAX_OUTPUT_BYTES) or b"")
+        return RemoteOutput(data=data_uris.decoded(value, max_bytes=MAX_OUTPUT_BYTES) or b"", seed=seed)
     except OverflowError:
-        return RemoteOutput(data=b"")
+        return RemoteOutput(data=b"", seed=seed)
 
 
-def words_of(reply: Reply) -> str:
-    """Give the host's own words from the places where errors stand: detail, error, message, title; text else."""
-    data = reply.json()
-    if isinstance(data, dict):
-        for name in ("detail", "error", "message", "title"):
-            value: Any = data.get(name)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
-            if value:
-                return value if isinstance(value, str) else json.dumps(value)
-    if data is None and b"<" not in reply.body[:200]:
-        return reply.body[:2000].decode("utf-8", "replace")
-    return "" if data is None else json.dumps(data)[:2000]
+def is_at(url: str, hosts: Sequence[str]) -> bool:
+    """Whether an https address lies at one of the hosts, or below one that begins with a dot."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    named = any(host == name or (name.startswith(".") and host.endswith(name)) for name in hosts)
+    return parts.scheme == "https" and parts.username is None and named
