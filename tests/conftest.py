@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.contract import CELL, table
+
 NODE_FOLDER = Path(__file__).parent.parent / ".ci" / "node" / "node_modules" / ".bin"
 
 
@@ -24,6 +26,23 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report
+
+
+CELLS: dict[tuple[str, str], str] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect the contract's cells, from whichever process ran the test."""
+    for name, value in report.user_properties:
+        if name == CELL and report.when == "call":
+            provider, case, result = str(value).split("|")
+            CELLS[provider, case] = "FAILED" if report.failed else result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the contract's table (provider x case), where its suite ran."""
+    for line in table(CELLS):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def main() -> None:
 def serve(wire: stdio.Wire) -> int:
     """Serve one client; give the exit code."""
     from kontext_server import logs, settings
-    from kontext_tools.http import Redactor
+    from kontext_tools.redaction import Redactor
 
     try:
         loaded = settings.load()

@@ -1,4 +1,4 @@
-"""The composition root: the only module that names concrete adapters.
+"""The composition root: with `adapters`, the only module that names concrete adapters.
 
 What this is: settings become a store, blobs, providers, an engine and a studio, made before any server and started
 by its lifespan, so that web routes and a command line hold the same object. Above: cli, surface.server. Below:
@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from kontext_server.adapters import configured
 from kontext_server.settings import Settings
 from kontext_tools.archive import Archive
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
-from kontext_tools.choosing import SANDBOX, auto_order
+from kontext_tools.choosing import auto_order
 from kontext_tools.clocks import Clock, SystemClock
 from kontext_tools.engine import Engine
 from kontext_tools.guard import Guard
-from kontext_tools.http import Http, Redactor
+from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.originals import Originals
-from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.providers.base import Offer
+from kontext_tools.redaction import Redactor
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
@@ -77,7 +79,7 @@ def build(
     clock, random = clock or SystemClock(), random or Random()  # noqa: S311  # ids are not secrets, jitter neither
     data_dir = settings.kontext_data_dir
     redact = Redactor(settings.secrets)
-    http = Http(guard=Guard(trusted=[settings.core_today_base_url]), proxy=settings.kontext_proxy, redact=redact)
+    http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact)
     store, blobs = SqliteStore(data_dir / "kontext.db"), FileBlobs(data_dir)
     sources = Sources(
         http, roots=None if any_file else settings.image_roots, keep_metadata=settings.kontext_keep_metadata
@@ -85,42 +87,25 @@ def build(
     shelf = Shelf(blobs)
     originals = Originals(store, blobs, sources, shelf)
     archive = Archive(blobs, shelf, originals, http, clock, output_dir=settings.kontext_output_dir)
-    providers = make_providers(settings, http, data_dir)
-    engine = Engine(store, providers, Steps(store, providers, originals, archive, clock, random), clock)
+    providers = configured(settings, http, data_dir)
+    order = auto_order(list(providers), settings.kontext_provider)
     caps = Caps(
         daily=settings.kontext_daily_budget,
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
+    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps)
+    engine = Engine(store, providers, steps, clock)
     studio = Studio(
         store=store,
         engine=engine,
         inputs=Inputs(store, blobs, sources, shelf),
+        originals=originals,
         shelf=shelf,
         providers=providers,
-        order=auto_order(list(providers), settings.kontext_provider),
+        order=order,
         caps=caps,
         clock=clock,
         random=random,
     )
     return App(settings=settings, studio=studio, engine=engine, path_of=blobs.path, _store=store, _http=http)
-
-
-def make_providers(settings: Settings, http: Http, data_dir: Path) -> dict[str, Provider]:
-    """Make the configured adapters, each imported only then; the sandbox is always there, last."""
-    providers: dict[str, Provider] = {}
-    if settings.core_today_api_key is not None and settings.kontext_model == "kontext-pro":
-        from kontext_tools.providers.core_today import PRICE, CoreToday
-
-        providers["core.today"] = CoreToday(
-            http,
-            key=settings.core_today_api_key.get_secret_value(),
-            base_url=settings.core_today_base_url,
-            price=settings.core_today_price or PRICE,
-            output_folder=settings.core_today_output_folder,
-            is_public=settings.core_today_is_public,
-        )
-    from kontext_tools.providers.sandbox import Sandbox
-
-    providers[SANDBOX] = Sandbox(data_dir / "sandbox")
-    return providers

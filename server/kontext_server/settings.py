@@ -96,9 +96,29 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", hide_input_in_errors=True, enable_decoding=False, env_ignore_empty=True
     )
 
-    core_today_api_key: Key = Field(None, description="core.today's key; unset, that provider is off")
-    core_today_base_url: Address = Field("https://api.core.today/v1", description="where its API is")
-    core_today_price: PriceSetting = Field(None, description="of one image; its list price is 120 credit")
+    core_today_api_key: Key = Field(None, description="core.today's key; an unset key turns its provider off")
+    kkiai_api_key: Key = Field(None, description="kkiai's key")
+    runflow_api_key: Key = Field(None, description="Runflow's key")
+    eachlabs_api_key: Key = Field(None, description="Eachlabs' key")
+    replicate_api_token: Key = Field(None, description="Replicate's token")
+    bfl_api_key: Key = Field(None, description="Black Forest Labs' key")
+    fal_key: Key = Field(None, description="fal's key")
+    core_today_base_url: Address = Field("https://api.core.today/v1", description="where core.today's API is")
+    kkiai_base_url: Address = Field("https://www.kkiai.com/replicate/v1", description="where kkiai's is")
+    runflow_base_url: Address = Field("https://api.runflow.io/v1", description="where Runflow's is")
+    eachlabs_base_url: Address = Field("https://api.eachlabs.ai", description="where Eachlabs' is")
+    replicate_base_url: Address = Field("https://api.replicate.com/v1", description="where Replicate's is")
+    bfl_base_url: Address = Field("https://api.bfl.ai", description="where BFL's is")
+    fal_base_url: Address = Field("https://queue.fal.run", description="where fal's is")
+    core_today_price: PriceSetting = Field(None, description="price of one image, such as `120 credit`")
+    kkiai_price: PriceSetting = Field(None, description="likewise, such as `0.04 usd`; kkiai publishes none")
+    runflow_price: PriceSetting = Field(None, description="likewise")
+    eachlabs_price: PriceSetting = Field(None, description="likewise")
+    replicate_price: PriceSetting = Field(None, description="likewise")
+    bfl_price: PriceSetting = Field(None, description="likewise")
+    fal_price: PriceSetting = Field(None, description="likewise")
+    runflow_surface: Literal["auto", "runs", "run"] = Field("auto", description="which of Runflow's two surfaces")
+    eachlabs_text_to_image: bool = Field(False, description="whether Eachlabs may generate without an image")
     core_today_output_folder: FolderThere = Field("", description="its folder for results, at most 256 characters")
     core_today_is_public: bool = Field(False, description="whether results get a permanent public address there")
     kontext_provider: Names = Field((), description="a name, or names in order, that `auto` is restricted to")
@@ -134,6 +154,11 @@ class Settings(BaseSettings):
             return self.kontext_image_roots
         home = Path.home()
         return [home / name for name in ("Desktop", "Documents", "Downloads", "Pictures")]
+
+    @property
+    def base_urls(self) -> list[str]:
+        """Every provider's base address: trusted by its exact host and port."""
+        return [getattr(self, name) for name in Settings.model_fields if name.endswith("_base_url")]
 
     @property
     def preview_px(self) -> int:

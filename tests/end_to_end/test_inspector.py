@@ -71,11 +71,11 @@ def test_core_todays_wire_serves_the_inspector_too(inspector: list[str], tmp_pat
         arguments = json.dumps({"image": str(PHOTOS / "chelsea.png"), "prompt": "Make it a cartoon"})
         call = ("--method", "tools/call", "--tool-name", "edit_image", "--tool-args-json", arguments)
         fields = _inspect(inspector, tmp_path, era, *call, settings=simulator.settings)["structuredContent"]
-        charged = simulator.state.counter()["charged"]
+        charged = simulator.state.counter()["charged"]["core.today"]
         paths = [entry.path for entry in simulator.state.journal.entries() if entry.method == "POST"]
     kept = Path(fields["images"][0]["path"])
     beside = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
-    assert (charged, paths) == ({"core.today": 1}, ["/core.today/v1/predictions/upload"])
+    assert (charged, paths) == (1, ["/core.today/v1/predictions/upload"])
     assert fields["cost"] == {"amount": "120", "unit": "credit", "basis": "list_price"}
     assert hashlib.sha256(kept.read_bytes()).hexdigest() == beside["sha256"]
     assert kept.suffix == ".png"

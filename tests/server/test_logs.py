@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from kontext_server import logs
-from kontext_tools.http import Redactor
+from kontext_tools.redaction import Redactor
 
 KEY = "cdt_0123456789abcdef"
 

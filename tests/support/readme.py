@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from kontext_server.settings import Settings
+from kontext_server.app import build
+from kontext_server.settings import Settings, load
+from kontext_server.surface import provider_sheet
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -23,7 +25,17 @@ _TOLD_DEFAULTS = {
 
 def parts() -> dict[str, str]:
     """Give each generated part by its marker's name."""
-    return {"settings": settings_table(), "claude": f"```json\n{EXAMPLE.read_text(encoding='utf-8').strip()}\n```"}
+    return {
+        "settings": settings_table(),
+        "providers": providers_table(),
+        "claude": f"```json\n{EXAMPLE.read_text(encoding='utf-8').strip()}\n```",
+    }
+
+
+def providers_table() -> str:
+    """Give every provider's row, as if each had its key."""
+    keys = {name: "x" * 20 for name in Settings.model_fields if name.endswith(("_key", "_token"))}
+    return provider_sheet.markdown(build(load(kontext_data_dir=ROOT / "nowhere", **keys)).offers.values())
 
 
 def settings_table() -> str:

@@ -24,7 +24,14 @@ def usd(amount: str) -> Price:
 
 def a_send(job_id: str, n: int = 1, **facts: Any) -> Send:
     """Give a queued send, due at the start of time."""
-    made: dict[str, Any] = {"job_id": job_id, "n": n, "price": FOUR_CENTS, "due_at": START, "first_output": n}
+    made: dict[str, Any] = {
+        "job_id": job_id,
+        "provider": "fal",
+        "n": n,
+        "price": FOUR_CENTS,
+        "due_at": START,
+        "first_output": n,
+    }
     return Send(**(made | facts))
 
 
@@ -40,7 +47,9 @@ def a_job(job_id: str = "red-car-4k7q", *, sends: int = 1, price: Price = FOUR_C
         "model": "fal-ai/flux-pro/kontext",
         "created_at": START,
         "fingerprint": job_id,
-        "sends": tuple(a_send(job_id, n, price=price) for n in range(1, sends + 1)),
+        "sends": tuple(
+            a_send(job_id, n, price=price, provider=facts.get("provider", "fal")) for n in range(1, sends + 1)
+        ),
     }
     return Job(id=job_id, **(defaults | facts))
 

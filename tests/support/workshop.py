@@ -99,16 +99,19 @@ async def workshop(
     shelf = Shelf(blobs)
     originals = Originals(store, blobs, sources, shelf)
     archive = Archive(blobs, shelf, originals, http, clock, output_dir=output_dir)
-    steps = Steps(store, by_name, originals, archive, clock, random)
+    order = [name for name in by_name if name != "sandbox"] or list(by_name)
+    caps = caps or Caps.none()
+    steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps)
     engine = Engine(store, by_name, steps, clock)
     studio = Studio(
         store=store,
         engine=engine,
         inputs=Inputs(store, blobs, sources, shelf),
+        originals=originals,
         shelf=shelf,
         providers=by_name,
-        order=list(by_name),
-        caps=caps or Caps.none(),
+        order=order,
+        caps=caps,
         clock=clock,
         random=random,
     )

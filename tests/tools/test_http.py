@@ -12,7 +12,8 @@ import pytest
 from anyio.abc import SocketStream
 
 from kontext_tools.guard import Blocked, Guard
-from kontext_tools.http import Http, Lost, NotSent, Part, Redactor, Refetched, Reply, TooLarge, without_query
+from kontext_tools.http import Http, Lost, NotSent, Part, Refetched, Reply, TooLarge
+from kontext_tools.redaction import Redactor, without_query
 
 pytestmark = pytest.mark.anyio
 

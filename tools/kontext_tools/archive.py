@@ -24,7 +24,8 @@ from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageFull
-from kontext_tools.http import Blocked, Http, Lost, Refetched, TooLarge
+from kontext_tools.guard import Blocked
+from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_OUTPUT_BYTES
 from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.originals import Originals

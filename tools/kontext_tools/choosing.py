@@ -6,7 +6,7 @@ not: what a provider can do (`providers.base.Offer`). Above: studio. Below: prov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kontext_tools.edits import MATCH_INPUT, Edit
@@ -40,18 +40,22 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def choose(edit: Edit, offers: Mapping[str, Offer], *, order: Sequence[str]) -> Choice:
+def choose(
+    edit: Edit, offers: Mapping[str, Offer], *, order: Sequence[str], unreachable: Collection[str] = ()
+) -> Choice:
     """Give the provider that serves an edit.
 
     Args:
         edit: as it was asked.
         offers: of every configured provider, by name; the sandbox is always among them.
-        order: the names that `auto` tries; none of them serves when none is configured but the sandbox.
+        order: the names that `auto` tries.
+        unreachable: names that the edit's picture cannot be sent to.
 
     Raises:
         NotConfigured: the named provider has no key.
         InvalidArgument: no provider has that name.
-        UnsupportedByProvider: a set argument that the named one, or under `auto` every one, does not honour.
+        UnsupportedByProvider: a set argument that the named one, or under `auto` every one, does not honour; or its
+            picture cannot be sent there.
     """
     warnings: tuple[str, ...] = ()
     if edit.image is None and edit.aspect_ratio == MATCH_INPUT:
@@ -66,9 +70,12 @@ def choose(edit: Edit, offers: Mapping[str, Offer], *, order: Sequence[str]) -> 
             field="provider",
         )
     for offer in candidates:
-        if not offer.refusals(edit):
+        if not offer.refusals(edit) and offer.name not in unreachable:
             return Choice(offer=offer, edit=edit, warnings=warnings)
-    raise _unsupported(edit, candidates[0], offers)
+    first = candidates[0]
+    if first.refusals(edit):
+        raise _unsupported(edit, first, offers)
+    raise _no_upload(edit, first, [offer for name, offer in offers.items() if name not in unreachable])
 
 
 def auto_order(configured: Sequence[str], preferred: Sequence[str]) -> tuple[str, ...]:
@@ -110,6 +117,16 @@ def _unsupported(edit: Edit, offer: Offer, offers: Mapping[str, Offer]) -> Unsup
         f"(accepted: {first.accepted}); nothing was sent.",
         fix=f"{_mend(edit, refusals)}{elsewhere}.",
         field=first.field,
+    )
+
+
+def _no_upload(edit: Edit, offer: Offer, others: Sequence[Offer]) -> UnsupportedByProvider:
+    takers = [other.name for other in others if other.name != SANDBOX and not other.refusals(edit)]
+    elsewhere = f"; or call again with provider={takers[0]!r}, which takes it" if takers else ""
+    return UnsupportedByProvider(
+        f"{offer.name} takes no upload, and this image has no address that it could fetch; nothing was sent.",
+        fix=f"Call again with a public https address of the image{elsewhere}.",
+        field="image",
     )
 
 

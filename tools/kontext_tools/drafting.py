@@ -18,7 +18,7 @@ from kontext_tools import prompting
 from kontext_tools.choosing import Choice
 from kontext_tools.edits import Edit
 from kontext_tools.inputs import Input, as_stored
-from kontext_tools.jobs import Job, Send
+from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
 from kontext_tools.providers.base import Attachment, Offer, Order
 from kontext_tools.references import TAIL_CHARS, new_job_id
 from kontext_tools.views import Call
@@ -63,7 +63,7 @@ def draft(
         request_key=call.request_key,
         key_digest=key_digest,
         sends=tuple(_sends(job_id, edit, offer, now)),
-        warnings=tuple(_warnings(choice, depth)),
+        warnings=tuple(_warnings(choice, depth, source)),
     )
 
 
@@ -90,12 +90,46 @@ def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime) -> Iterator[Sen
     first_output = 1
     for n, (seed, count) in enumerate(offer.seeds(edit), start=1):
         price = offer.price.times(count)
-        yield Send(job_id=job_id, n=n, seed=seed, count=count, price=price, first_output=first_output, due_at=now)
+        yield Send(
+            job_id=job_id,
+            provider=offer.name,
+            n=n,
+            seed=seed,
+            count=count,
+            price=price,
+            first_output=first_output,
+            due_at=now,
+        )
         first_output += count
 
 
-def _warnings(choice: Choice, depth: int) -> Iterator[str]:
+def passed_on(job: Job, send: Send, offer: Offer, *, now: datetime) -> Iterator[Send]:
+    """Give what takes a send's place at another provider: itself, split where that one makes one image at a time."""
+    parts = [send.count] if offer.images_per_send >= send.count else [1] * send.count
+    after = len(job.sends)
+    for i, count in enumerate(parts):
+        yield replace(
+            send,
+            provider=offer.name,
+            n=send.n if i == 0 else after + i,
+            state=SendState.QUEUED,
+            seed=None if send.seed is None else send.seed + i,
+            count=count,
+            price=offer.price.times(count),
+            first_output=send.first_output + i,
+            due_at=now,
+            attempts=0,
+            first_attempt_at=None,
+        )
+
+
+def _warnings(choice: Choice, depth: int, source: Source | None) -> Iterator[str]:
     yield from choice.warnings
+    goes_as_bytes = source is not None and choice.offer.takes_bytes and source.kind is not SourceKind.URL
+    if goes_as_bytes and source is not None and source.facts is not None and choice.offer.is_too_large(source.facts):
+        yield f"The source was scaled down to {choice.offer.name}'s limit ({choice.offer.input_limit})."
+    for name in sorted(choice.edit.given & set(choice.offer.undocumented)):
+        yield f"{name} was sent, but {choice.offer.name} does not document it: it may be ignored."
     if choice.offer.note:
         yield choice.offer.note
     if depth >= DEEP:

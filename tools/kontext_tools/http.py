@@ -1,4 +1,4 @@
-"""The only place that makes an HTTP client: limits, redaction, the guarded resolver.
+"""The only place that makes an HTTP client: limits, fresh connections, the guarded resolver.
 
 What this is: three ways out. `call` speaks to a provider's own base address with its key; `create` is the same on
 a fresh connection, so that a stale one is never mistaken for a lost reply; `download` fetches an address that
@@ -9,19 +9,19 @@ the meaning of a status code (`providers.wire`). Above: wire, sources, engine. B
 from __future__ import annotations
 
 import json as jsonlib
-import re
 import ssl
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import anyio
 import httpx2
 
 from kontext_tools.guard import Blocked, Guard, Target
+from kontext_tools.redaction import Redactor
 
 CONNECT_S = 10.0
 READ_S = 30.0
@@ -89,23 +89,6 @@ class Part:
     data: bytes | str = field(repr=False)
     filename: str | None = None
     media_type: str | None = None
-
-
-class Redactor:
-    """Takes keys and signed queries out of any text before it is told, stored or logged."""
-
-    _SIGNED = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
-    _BEARER = re.compile(r"\b(bearer|key|token)\s+[A-Za-z0-9._~+/=:-]{8,}", re.IGNORECASE)
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        """Give the text without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[key]")
-        text = self._SIGNED.sub(r"\1?[removed]", text)
-        return self._BEARER.sub(r"\1 [removed]", text)
 
 
 class Http:
@@ -206,6 +189,21 @@ class Http:
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError) as error:
             raise Lost(type(error).__name__) from error
 
+    async def is_alive(self, url: str) -> bool:
+        """Whether one GET, through the guard and without credentials, answers 200; the body is not read."""
+        try:
+            with anyio.fail_after(CONNECT_S + READ_S):
+                target = await self.guard.check(url, by_proxy=self._proxy is not None)
+                async with self._client(fresh=True) as client:
+                    request = client.build_request(
+                        "GET", target.url, headers={"host": target.host}, extensions=_extensions(target)
+                    )
+                    response = await client.send(request, stream=True)
+                    await response.aclose()
+        except (Blocked, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError):
+            return False
+        return response.status_code == 200
+
     async def _fetch(self, url: str, path: Path, max_bytes: int) -> str | None:
         target = await self.guard.check(url, by_proxy=self._proxy is not None)
         async with self._client(fresh=True) as client:
@@ -280,9 +278,3 @@ async def _save(response: httpx2.Response, path: Path, max_bytes: int) -> None:
     declared = response.headers.get("content-length", "")
     if declared.isdigit() and int(declared) != size and "content-encoding" not in response.headers:
         raise Lost("the body ended early")
-
-
-def without_query(url: str) -> str:
-    """Give an address for people: scheme, host and path, the query (it may be a signature) left out."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"

@@ -122,6 +122,7 @@ class Send:
 
     Attributes:
         job_id: whose it is.
+        provider: where it goes.
         n: 1, 2 ... within the job.
         state: where it stands.
         seed: the seed that goes out with it.
@@ -145,6 +146,7 @@ class Send:
     """
 
     job_id: str
+    provider: str
     n: int
     state: SendState = SendState.QUEUED
     seed: int | None = None
@@ -179,7 +181,7 @@ class Job:
         source: what it started from; `None` for a generation.
         sent_prompt: with `keep` composed in.
         request: the provider request with secrets removed, for people.
-        provider: who serves.
+        provider: who serves; of several sends that went to different ones, the last that was asked.
         model: the provider's model.
         created_at: UTC.
         ended_at: UTC, once it has ended.

@@ -8,16 +8,27 @@ providers.base, stores.base.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import anyio
+import anyio.to_thread
 
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.errors import KontextError
 from kontext_tools.jobs import Job, Source, SourceKind
 from kontext_tools.providers.base import Attachment, Offer
+from kontext_tools.references import parse_ref
+from kontext_tools.scaling import scaled
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.stores.base import JobNews, Store
+
+
+def can_go(offer: Offer, source: Source | None) -> bool:
+    """Whether a source can reach a host, by its address or as bytes."""
+    if source is None:
+        return True
+    return (offer.takes_url and source.url is not None) or (offer.takes_bytes and source.blob is not None)
 
 
 class Originals:
@@ -30,20 +41,44 @@ class Originals:
         self._shelf = shelf
         self._copies: dict[str, anyio.Event] = {}
 
-    def attachment(self, job: Job, offer: Offer) -> Attachment | None:
-        """Give the picture that goes out with a job: its address where the host fetches, else our kept bytes."""
+    async def attachment(self, job: Job, offer: Offer) -> Attachment | None:
+        """Give the picture that goes out with a job: its address where that goes, else our kept bytes.
+
+        Bytes over the host's stated limit are scaled down; drafting told it. Raises `ResultInvalid`.
+        """
         source = job.source
         if source is None:
             return None
-        if source.kind is SourceKind.URL and offer.takes_url:
+        if source.url is not None and offer.takes_url and (source.kind is SourceKind.URL or not offer.takes_bytes):
             return Attachment(url=source.url, facts=source.facts)
         blob, facts = source.blob, source.facts
         assert blob is not None and facts is not None
+        if not offer.is_too_large(facts):
+            return Attachment(facts=facts, read=partial(self._shelf.read, blob, facts))
+        data, facts = await anyio.to_thread.run_sync(
+            partial(
+                scaled,
+                await self._shelf.read(blob, facts),
+                longest_px=offer.max_input_px,
+                most_bytes=offer.max_input_bytes,
+            )
+        )
 
         async def read() -> bytes:
-            return await self._shelf.read(blob, facts)
+            return data
 
         return Attachment(facts=facts, read=read)
+
+    async def addressed(self, owner: str, source: Source) -> Source | None:
+        """Give a source an address for a host that takes no upload: the earlier result's own, while it is alive."""
+        if source.url is not None:
+            return source
+        ref = None if source.parent is None else parse_ref(source.parent)
+        job = None if ref is None else await self._store.job(owner, ref.job_id)
+        if ref is None or job is None:
+            return None
+        url = next((output.remote_url for output in job.outputs if output.n == (ref.n or 1)), None)
+        return replace(source, url=url) if url is not None and await self._sources.is_alive(url) else None
 
     async def copy(self, job: Job) -> Source | None:
         """Fetch our own copy of an https source, once per process; a failure is told as a warning.

@@ -199,6 +199,16 @@ def upright_encoding(image: Image.Image, media_type: str, orientation: int, *, l
     return encoded(turned(bare(image), orientation), media_type, **options)
 
 
+def resized(data: bytes, media_type: str, longest_px: int) -> bytes:
+    """Give a picture in its own format, its longest side at most so long, its profile kept."""
+    with opened(data, media_type) as image:
+        profile = image.info.get("icc_profile")
+        image.load()
+        image.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS)
+        options = {"quality": 92} if media_type in (JPEG, WEBP) else {}
+        return encoded(image, media_type, icc_profile=profile, **options)
+
+
 def encoded(image: Image.Image, media_type: str, **options: object) -> bytes:
     """Encode a picture; options are Pillow's. Only what is named there is written beside the pixels."""
     buffer = BytesIO()

@@ -20,7 +20,8 @@ import anyio.to_thread
 
 from kontext_tools import data_uris, images
 from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
-from kontext_tools.http import Blocked, Http, Lost, Refetched, TooLarge
+from kontext_tools.guard import Blocked
+from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_DATA_URI_BYTES, MAX_INPUT_BYTES, ImageFacts
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
@@ -167,6 +168,10 @@ class Sources:
         finally:
             await file.unlink(missing_ok=True)
         return await self.cleaned(data)
+
+    async def is_alive(self, url: str) -> bool:
+        """Whether one GET of an address gives a file; at most its first bytes are read."""
+        return await self._http.is_alive(url)
 
     async def cleaned(self, data: bytes) -> Picture:
         """Prove that bytes are a picture, and clean them, in a worker thread."""

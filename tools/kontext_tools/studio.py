@@ -19,13 +19,14 @@ import anyio.to_thread
 
 from kontext_tools import drafting, images
 from kontext_tools.budget import Caps, Cost, Price, day_of
-from kontext_tools.choosing import choose
+from kontext_tools.choosing import Choice, choose
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
 from kontext_tools.errors import KontextError, NotFound, StorageBusy
-from kontext_tools.inputs import Inputs, require_prompt
-from kontext_tools.jobs import Job, JobStatus, SendState, SourceKind
+from kontext_tools.inputs import Input, Inputs, require_prompt
+from kontext_tools.jobs import Job, JobStatus, SendState, Source
+from kontext_tools.originals import Originals, can_go
 from kontext_tools.providers.base import Offer, Provider
 from kontext_tools.references import nearest, parse_ref
 from kontext_tools.shelf import Shelf
@@ -47,6 +48,7 @@ class Studio:
         store: Store,
         engine: Engine,
         inputs: Inputs,
+        originals: Originals,
         shelf: Shelf,
         providers: Mapping[str, Provider],
         order: Sequence[str],
@@ -57,6 +59,7 @@ class Studio:
         self._store = store
         self._engine = engine
         self._inputs = inputs
+        self._originals = originals
         self._shelf = shelf
         self._providers = providers
         self._order = tuple(order)
@@ -165,10 +168,7 @@ class Studio:
             earlier = await self._store.job_of_key(call.owner, call.request_key)
             if earlier is not None:
                 return await self._wait(same_key(earlier, digest), call, joined=True)
-        choice = choose(edit, self.offers, order=self._order)
-        loaded = None if edit.image is None else await self._inputs.load(call.owner, edit.image)
-        if loaded is not None and loaded.source.kind is SourceKind.URL and not choice.offer.takes_url:
-            loaded = replace(loaded, source=await self._inputs.fetched(loaded.source))
+        choice, loaded = await self._served(edit, call.owner)
         price = choice.offer.price.times(edit.num_images)
         self._caps.check_call(price)
         draft = drafting.draft(
@@ -180,6 +180,27 @@ class Studio:
         admitted, joined = await self._admit(job, price)
         self._engine.wake()
         return await self._wait(admitted, call, joined=joined)
+
+    async def _served(self, edit: Edit, owner: str) -> tuple[Choice, Input | None]:
+        """Find who serves, with a source that reaches it: by address, as bytes, or by an earlier result's address."""
+        choice = choose(edit, self.offers, order=self._order)
+        if edit.image is None:
+            return choice, None
+        loaded = await self._inputs.load(owner, edit.image)
+        unreachable: set[str] = set()
+        while True:
+            source = await self._reaching(choice.offer, owner, loaded.source)
+            if source is not None:
+                return choice, replace(loaded, source=source)
+            unreachable.add(choice.offer.name)
+            choice = choose(edit, self.offers, order=self._order, unreachable=unreachable)
+
+    async def _reaching(self, offer: Offer, owner: str, source: Source) -> Source | None:
+        if can_go(offer, source):
+            return source
+        if offer.takes_bytes:
+            return await self._inputs.fetched(source)
+        return await self._originals.addressed(owner, source)
 
     async def _admit(self, job: Job, price: Price) -> tuple[Job, bool]:
         for draw in range(1, ID_DRAWS):

@@ -20,7 +20,7 @@ from kontext_server.app import App, build
 from kontext_server.cli.talk import tell_failure
 from kontext_server.settings import SettingError, Settings, load, prepare_data_dir
 from kontext_tools.errors import KontextError, NotConfigured
-from kontext_tools.http import Redactor
+from kontext_tools.redaction import Redactor
 
 T = TypeVar("T")
 

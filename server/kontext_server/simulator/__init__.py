@@ -9,5 +9,6 @@ imports nothing from `kontext_tools`, so that a misreading there is not confirme
 Rooms: `app` (the ASGI application and the control routes under `/_sim`), `serve` (a loopback port), `state`
 (jobs, files, the counter), `journal`, `faults` (what a script may ask for), `answers` (how a fault looks on
 the wire), `connection` (ending a connection without an answer), `pictures`, `wire` (what every wire is made
-of), and one file for each wire. A further wire is one further file and one further row in `app.WIRES`.
+of), `reading` and `giving` (what requests and replies share), and one file or a few for each wire. A further
+wire is one further file and one further row in `app.WIRES`.
 """

@@ -7,7 +7,7 @@ which (`faults`, `wire`). Above: `wire`. Below: `connection`.
 from __future__ import annotations
 
 import email.utils
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import anyio
 import anyio.lowlevel
@@ -60,13 +60,16 @@ class CutOff(Response):
         await connection.cut(scope, receive)
 
 
-def instead(fault: Fault, *, refuse: Callable[[int, str], Response], key: str, now: float) -> Response:
+def instead(
+    fault: Fault, *, refuse: Callable[[int, str], Response], words: Mapping[int, str], key: str, now: float
+) -> Response:
     """The answer of a fault that replaces one.
 
-    `refuse` makes an error in the vendor's dialect, `key` is the one that was sent, `now` is in seconds.
+    `refuse` makes an error in the vendor's dialect, `words` are its own for a status, `key` is the one that was
+    sent, `now` is in seconds.
     """
     if fault.http_status is not None:
-        return _status(fault, fault.http_status, refuse, now)
+        return _status(fault, fault.http_status, refuse, words, now)
     match fault.fault:
         case "hang":
             return Hang()
@@ -79,7 +82,7 @@ def instead(fault: Fault, *, refuse: Callable[[int, str], Response], key: str, n
         case "error_echoes_key":
             return refuse(401, f"Invalid API key: {key}")
         case "redirect":
-            return Response(status_code=fault.code, headers={"location": fault.url})
+            return Response(status_code=fault.code or 302, headers={"location": fault.url})
         case "expired":
             return expired()
         case "wrong_type":
@@ -109,8 +112,10 @@ def expired() -> Response:
     return Response(_EXPIRED, 403, media_type="application/xml")
 
 
-def _status(fault: Fault, status: int, refuse: Callable[[int, str], Response], now: float) -> Response:
-    words = fault.text or _WORDS.get(status, "Error")
+def _status(
+    fault: Fault, status: int, refuse: Callable[[int, str], Response], own: Mapping[int, str], now: float
+) -> Response:
+    words = fault.text or own.get(status) or _WORDS.get(status, "Error")
     body = fault.body or ("html" if status == 502 else "json")
     if body == "html":
         answer: Response = HTMLResponse(_PAGE.format(words), status)

@@ -27,13 +27,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from kontext_server.simulator import answers, core_today
+from kontext_server.simulator import answers, bfl, core_today, eachlabs, fal, replicate, runflow
 from kontext_server.simulator.faults import BadScriptError, Fault
 from kontext_server.simulator.journal import Recorder
 from kontext_server.simulator.state import Job, State
 from kontext_server.simulator.wire import Call, Wire, carry_out
 
-WIRES: tuple[Wire, ...] = (core_today.WIRE,)
+WIRES: tuple[Wire, ...] = (
+    core_today.WIRE,
+    runflow.WIRE,
+    eachlabs.WIRE,
+    fal.WIRE,
+    replicate.WIRE,
+    replicate.KKIAI,
+    bfl.WIRE,
+)
 """Every wire that is spoken: to add one, write its file and its row here."""
 
 _CONTROL = "/_sim"
@@ -54,9 +62,10 @@ def build(state: State) -> ASGIApp:
     return Recorder(app, state.journal, state.clock, silent=_CONTROL + "/")
 
 
-def settings(root: str) -> dict[str, str]:
-    """The environment that points a server at every wire, given the root `http://127.0.0.1:9876`."""
-    return {name: value for wire in WIRES for name, value in wire.settings(root).items()}
+def settings(root: str, *wires: str) -> dict[str, str]:
+    """The environment that points a server at every wire, or at those named, given `http://127.0.0.1:9876`."""
+    by_name = {wire.name: wire for wire in WIRES}
+    return {name: value for asked in wires or by_name for name, value in by_name[asked].settings(root).items()}
 
 
 def _file_endpoint(state: State) -> Callable[[Request], Any]:
@@ -84,7 +93,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     for wire in WIRES:
         if request.url.path.startswith(wire.prefix + "/"):
             if not wire.lets_in(request):
-                return wire.refuse(401, "Invalid or missing API key")
+                return wire.turn_away()
             return wire.refuse(refusal.status_code, refusal.detail)
     return PlainTextResponse(refusal.detail, refusal.status_code)
 

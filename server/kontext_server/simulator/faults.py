@@ -14,11 +14,26 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-On = Literal["create", "get", "cancel", "upload", "file"]
-"""The operation that a request is: a create is whatever may be charged; a file is the fetch of an output."""
+On = Literal["create", "get", "cancel", "upload", "file", "model", "list", "account"]
+"""The operation that a request is: a create is whatever may be charged; a file is the fetch of an output; model
+tells what can be asked of one; list and account tell of jobs and of money."""
 
-FATES = frozenset({"status", "fail", "moderated", "cancelled_elsewhere", "never_ends", "data_uri"})
-"""What happens to the job; the request itself is answered as always."""
+FATES = frozenset(
+    {
+        "status",
+        "fail",
+        "moderated",
+        "cancelled_elsewhere",
+        "aborted",
+        "never_ends",
+        "data_uri",
+        "early_output",
+        "partial_succeeded",
+        "nsfw",
+        "data_removed",
+    }
+)
+"""What happens to the job; the request itself is answered as always. A wire without a word for one lets it pass."""
 
 REPLACING = frozenset(
     {
@@ -38,6 +53,9 @@ REPLACING = frozenset(
 
 ALTERING = frozenset({"slow_body", "truncated", "oversize"})
 """What becomes of the answer's body on its way."""
+
+PECULIAR = frozenset({"surface_gone", "cancel_ignored", "cancel_works"})
+"""What the wires of some vendors alone know: there it says how; any other lets the request pass."""
 
 _CHARGED = frozenset({"accept_then_reset", "hang", "no_content"})
 
@@ -61,15 +79,21 @@ class Fault(BaseModel):
         text: of an HTTP status, the vendor's words.
         retry_after: the header's value, as given.
         retry_after_date: the header as an HTTP date, that many seconds from now.
-        status: of `status`, the word reported; on `create` until the end of days, on `get` once.
+        status: of `status`, the word reported; on `create` until the end of days, on `get` once. Of
+            `moderated`, which of the vendor's words for it.
         error: of `fail` and `moderated`, the job's error text.
         url: of `redirect`, where to.
-        code: of `redirect`, the HTTP status.
+        code: the HTTP status of `redirect` (302 unless said), of `surface_gone` (404 unless said), or
+            of what BFL says about a job (200 unless said).
         interval: of `slow_body`, seconds between two bytes.
         content_length: of `truncated`: `right` declares all the bytes and breaks off, `wrong` declares
             only those that are sent.
         seconds: on `create`, how long this job takes.
         shape: on `create`, which of the published reply shapes the job speaks.
+        polling_host: on `create`, the host, or the root of an address, where this job is asked to be polled.
+        error_code: of `fail` and `moderated`, the vendor's code or type beside the text.
+        version: on `model` or `create`, the version of the model from now on, where a create must name it.
+        requires_image: on `model` or `create`, whether it needs a picture from now on, where a schema says so.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -87,18 +111,22 @@ class Fault(BaseModel):
     status: str = ""
     error: str = ""
     url: str = ""
-    code: int = Field(default=302, ge=300, le=399)
+    code: int | None = Field(default=None, ge=200, le=499)
     interval: float = Field(default=1.0, ge=0)
     content_length: Literal["right", "wrong"] = "right"
     seconds: float | None = Field(default=None, ge=0)
     shape: Literal["first", "second"] = "first"
+    polling_host: str = ""
+    error_code: str = ""
+    version: str = ""
+    requires_image: bool | None = None
 
     @field_validator("fault")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name == "none" or name in FATES | REPLACING | ALTERING or _is_status(name):
+        if name == "none" or name in FATES | REPLACING | ALTERING | PECULIAR or _is_status(name):
             return name
-        known = ", ".join(sorted(FATES | REPLACING | ALTERING))
+        known = ", ".join(sorted(FATES | REPLACING | ALTERING | PECULIAR))
         raise ValueError(f"{name!r} is no fault; there are: none, an HTTP status from 400 to 599, {known}")
 
     @field_validator("times")
@@ -114,6 +142,8 @@ class Fault(BaseModel):
             raise ValueError(f"{self.fault} happens to a job, on create or get")
         if (self.seconds is not None or self.shape != "first") and self.on != "create":
             raise ValueError("seconds and shape are for a job that is made, on create")
+        if (self.version or self.requires_image is not None) and self.on not in {"model", "create"}:
+            raise ValueError("version and requires_image are a model's, on model or create")
         for name, value in (("status", self.status), ("redirect", self.url)):
             if self.fault == name and not value:
                 raise ValueError(f"{name} needs its {'url' if name == 'redirect' else 'status'}")

@@ -30,6 +30,7 @@ class StoredFile:
         media_type: as an HTTP header says it.
         expires_at: seconds of the simulator's clock from which on it is refused; infinite for never.
         signature: must stand in the query of its address; empty for a public file.
+        title: the name that its sender gave it.
     """
 
     wire: str
@@ -38,6 +39,7 @@ class StoredFile:
     media_type: str
     expires_at: float
     signature: str
+    title: str = ""
 
     def read(self) -> bytes:
         """The bytes; painting takes time, so call it from a worker thread."""
@@ -93,6 +95,10 @@ class Shelf:
     def get(self, name: str) -> StoredFile | None:
         """The file of that name, expired or not."""
         return self._files.get(name)
+
+    def remove(self, name: str) -> None:
+        """Serve it no longer."""
+        self._drop(name)
 
     def clear(self) -> None:
         """Forget all."""

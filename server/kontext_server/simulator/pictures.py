@@ -71,12 +71,12 @@ class Recipe:
     seed: str
     size: tuple[int, int]
     source: bytes
-    format: Literal["png", "jpg"]
+    format: Literal["png", "jpg", "webp"]
 
     @property
     def media_type(self) -> str:
         """As an HTTP header says it."""
-        return "image/png" if self.format == "png" else "image/jpeg"
+        return "image/jpeg" if self.format == "jpg" else f"image/{self.format}"
 
 
 def measure(content: bytes) -> tuple[int, int]:
@@ -114,7 +114,7 @@ def paint(recipe: Recipe) -> bytes:
     if recipe.format == "png":
         picture.save(file, "PNG", compress_level=1)
     else:
-        picture.save(file, "JPEG", quality=90)
+        picture.save(file, {"jpg": "JPEG", "webp": "WEBP"}[recipe.format], quality=90)
     return file.getvalue()
 
 

@@ -2,11 +2,12 @@
 address.
 
 What this is: what several wires need, each mistake told as a RefusedError. What it is not: any vendor's
-rules. Above: one file for each vendor. Below: `wire`, `state`, `files`.
+rules. Above: one file for each vendor. Below: `wire`, `state`, `files`, `pictures`.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping
@@ -17,6 +18,7 @@ import anyio.to_thread
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
+from kontext_server.simulator.pictures import measure
 from kontext_server.simulator.wire import Call, JsonObject, RefusedError
 
 _LOOPBACK = {"127.0.0.1", "localhost"}
@@ -54,8 +56,7 @@ def check_types(given: JsonObject, types: Mapping[str, type], where: str = "") -
     for name, value in given.items():
         if name not in types:
             raise RefusedError(422, f"{where}{name}: unknown")
-        # JSON's true is no integer, though Python's True is.
-        if not isinstance(value, types[name]) or (types[name] is int and isinstance(value, bool)):
+        if not _is(value, types[name]):
             raise RefusedError(422, f"{where}{name}: must be a {types[name].__name__}")
 
 
@@ -75,6 +76,30 @@ async def fetched(call: Call, address: str, where: str) -> bytes | None:
         if file is not None and address.endswith(file.url("")) and call.now < file.expires_at:
             return await anyio.to_thread.run_sync(file.read)
     raise RefusedError(422, f"{where}: the image could not be downloaded")
+
+
+async def picture(
+    call: Call, address: str, where: str, *, inline: bool = False
+) -> tuple[bytes, tuple[int, int] | None]:
+    """The picture at an address as `fetched`, or where `inline` in a `data:` URI; and its width and height.
+
+    No bytes and no size for a picture that is believed; 422 about `where` for anything that is no picture.
+    """
+    try:
+        if inline and address.startswith("data:"):
+            content: bytes | None = base64.b64decode(address.partition(";base64,")[2], validate=True)
+        else:
+            content = await fetched(call, address, where)
+        return content or b"", None if content is None else await anyio.to_thread.run_sync(measure, content)
+    except ValueError as error:
+        raise RefusedError(422, f"{where}: {error}") from error
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a JSON value is of a kind: true is no integer, though Python's True is; 3 is a number, as 3.5 is."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def media_type_of(filename: str) -> str:

@@ -34,13 +34,17 @@ class Running:
         base_url: its root, `http://127.0.0.1:9876`; wires and controls are below.
         port: where it listens.
         state: what it knows.
-        settings: the environment that points a server at it.
+        settings: the environment that points a server at core.today's wire.
     """
 
     base_url: str
     port: int
     state: State
     settings: dict[str, str]
+
+    def settings_of(self, *wires: str) -> dict[str, str]:
+        """The environment that points a server at the wires of these names; at all of them without one."""
+        return settings(self.base_url, *wires)
 
 
 def serve(port: int, *, job_seconds: float = 2.0, output_seconds: float = 3600.0) -> None:
@@ -52,7 +56,7 @@ def serve(port: int, *, job_seconds: float = 2.0, output_seconds: float = 3600.0
         running = _running(listener, new_state(job_seconds=job_seconds, output_seconds=output_seconds))
         server = _server(running.state)
         click.echo(f"# The simulator listens on {running.base_url} and charges nothing. Settings to export:")
-        for name, value in running.settings.items():
+        for name, value in running.settings_of().items():
             click.echo(f"export {name}={value}")
         click.echo(f"# What it saw: {running.base_url}/_sim/counter and {running.base_url}/_sim/journal")
         server.run(sockets=[listener])
@@ -98,7 +102,7 @@ def _listening(port: int) -> Generator[socket.socket]:
 def _running(listener: socket.socket, state: State) -> Running:
     port = int(listener.getsockname()[1])
     root = f"http://{HOST}:{port}"
-    return Running(base_url=root, port=port, state=state, settings=settings(root))
+    return Running(base_url=root, port=port, state=state, settings=settings(root, "core.today"))
 
 
 def _server(state: State) -> Server:

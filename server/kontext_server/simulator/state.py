@@ -64,6 +64,10 @@ class Job:
         word: a status word reported instead of the true one, until the end of days.
         inline: whether the result is a `data:` URI.
         shape: which of the published reply shapes it speaks.
+        more: the files that it makes beside `output`, where several were asked for.
+        fate: the last fault that it suffered, by name; empty for none.
+        error_code: the vendor's code for a failure, as scripted.
+        billed: whether it is still among the charged.
     """
 
     id: str
@@ -81,6 +85,10 @@ class Job:
     word: str | None = None
     inline: bool = False
     shape: str = "first"
+    more: tuple[StoredFile, ...] = ()
+    fate: str = ""
+    error_code: str = ""
+    billed: bool = True
 
     def phase(self, now: float) -> Phase:
         """Where it stands at `now` seconds."""
@@ -99,11 +107,15 @@ class Job:
         """Take the fate that a script has for it: at its end, or at `now` seconds unless it has ended."""
         match fault.fault:
             case "fail":
-                self._doom(Phase.FAILED, now, fault.error or "Prediction failed")
+                self._doom(Phase.FAILED, now, fault, fault.error or "Prediction failed")
             case "moderated":
-                self._doom(Phase.FAILED, now, fault.error or MODERATED)
+                self._doom(Phase.FAILED, now, fault, fault.error or MODERATED)
             case "cancelled_elsewhere":
-                self._doom(Phase.CANCELLED, now, None)
+                self._doom(Phase.CANCELLED, now, fault, None)
+            case "aborted":
+                self._doom(Phase.CANCELLED, now, fault, None)
+            case "partial_succeeded" | "nsfw" | "early_output" | "data_removed":
+                self.fate = fault.fault
             case "never_ends":
                 if now is None or not self.phase(now).over:
                     self.ends_at = math.inf
@@ -114,11 +126,12 @@ class Job:
             case _:
                 pass
 
-    def _doom(self, ending: Phase, now: float | None, error: str | None) -> None:
+    def _doom(self, ending: Phase, now: float | None, fault: Fault, error: str | None) -> None:
         if now is None:
             self.ending, self.error = ending, error
-        else:
-            self.end(ending, now, error)
+        elif not self.end(ending, now, error):
+            return
+        self.fate, self.error_code = fault.fault, fault.error_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +146,9 @@ class Accepted:
         recipe: of the output.
         public: whether the output also gets an address that never expires.
         id_prefix: what the job's id begins with.
+        id: the job's id, where the vendor's are of another kind than 32 hexadecimal digits.
+        images: how many files it makes; the recipe is the first one's.
+        output_seconds: how long this vendor lets an output live at most.
     """
 
     wire: str
@@ -142,6 +158,9 @@ class Accepted:
     recipe: Recipe
     public: bool = False
     id_prefix: str = ""
+    id: str = ""
+    images: int = 1
+    output_seconds: float = math.inf
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,6 +179,7 @@ class State:
         files: everything that can be fetched.
         journal: every request.
         faults: those scripted and not used up.
+        catalogue: what scripts have changed about the models on offer, as the wires name it.
     """
 
     wires: tuple[str, ...]
@@ -173,6 +193,7 @@ class State:
     files: Shelf = field(default_factory=Shelf)
     journal: Journal = field(default_factory=lambda: Journal(most_entries=20_000, most_bytes=256_000_000))
     faults: Faults = field(init=False)
+    catalogue: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         self.faults = Faults(self.wires)
@@ -191,6 +212,7 @@ class State:
             self.files,
             self.journal,
             self.faults,
+            self.catalogue,
         ):
             kept.clear()
 
@@ -205,10 +227,10 @@ class State:
         """Take a checked create and charge it; `fault` is what a script has for it."""
         now = self.clock()
         seconds = self.job_seconds if fault.seconds is None else fault.seconds
-        job_id = accepted.id_prefix + secrets.token_hex(16)
+        job_id = accepted.id or accepted.id_prefix + secrets.token_hex(16)
         # Without a seed a vendor rolls one for each job; the job's own id is as good a throw.
         recipe = replace(accepted.recipe, seed=accepted.recipe.seed or job_id)
-        dies_at = now + seconds + self.output_seconds
+        dies_at = now + seconds + min(self.output_seconds, accepted.output_seconds)
         job = Job(
             id=job_id,
             wire=accepted.wire,
@@ -218,21 +240,33 @@ class State:
             created_at=now,
             works_from=now + seconds * WAITING_SHARE,
             ends_at=now + seconds,
-            output=self.files.add(new_file(accepted.wire, recipe, recipe.media_type, dies_at)),
+            output=self._made(accepted.wire, recipe, dies_at),
+            more=tuple(
+                self._made(accepted.wire, replace(recipe, seed=f"{recipe.seed}+{more}"), dies_at)
+                for more in range(1, accepted.images)
+            ),
             shape=fault.shape,
         )
         if accepted.public:
-            job.public = self.files.add(new_file(accepted.wire, recipe, recipe.media_type))
+            job.public = self._made(accepted.wire, recipe, math.inf)
         job.suffer(fault)
         self.charged[accepted.wire] += 1
         _remember(self.jobs, job_id, job)
         return job
+
+    def refund(self, job: Job) -> None:
+        """Take a job off the counter of charges, once: what this vendor does with a fate such as its."""
+        self.charged[job.wire] -= job.billed
+        job.billed = False
 
     def promise(self, ticket: Ticket) -> str:
         """Await an upload; the last part of the address where it will come."""
         name = secrets.token_hex(16)
         _remember(self.tickets, name, ticket)
         return name
+
+    def _made(self, wire: str, recipe: Recipe, dies_at: float) -> StoredFile:
+        return self.files.add(new_file(wire, recipe, recipe.media_type, dies_at))
 
 
 def _remember(kept: dict[str, Value], name: str, value: Value) -> None:

@@ -7,8 +7,8 @@ Below: `answers`, `faults`, `state`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -95,6 +95,8 @@ class Wire:
         takes_key: whether it would let that key in.
         refuse: an error in its dialect, from status and words.
         operations: everything that it answers.
+        no_key: the HTTP status for a request without a key that it takes.
+        words: its own for an HTTP status, where a script gives none.
     """
 
     name: str
@@ -106,6 +108,8 @@ class Wire:
     takes_key: Callable[[str], bool]
     refuse: Callable[[int, str], Response]
     operations: tuple[Operation, ...]
+    no_key: int = 401
+    words: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def settings(self, root: str) -> dict[str, str]:
         """The environment that points a server at this wire, given `http://127.0.0.1:9876`."""
@@ -114,6 +118,10 @@ class Wire:
     def lets_in(self, request: Request) -> bool:
         """Whether a request brings a key that the vendor would take."""
         return self.takes_key(self.read_key(request.headers))
+
+    def turn_away(self) -> Response:
+        """What it says to a request without a key that it takes."""
+        return self.refuse(self.no_key, self.words.get(self.no_key, "Invalid or missing API key"))
 
     def routes(self, state: State) -> list[Route]:
         """Its operations as Starlette's routes."""
@@ -125,7 +133,7 @@ class Wire:
     def _endpoint(self, state: State, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             if not operation.keyless and not self.lets_in(request):
-                return self.refuse(401, "Invalid or missing API key")
+                return self.turn_away()
             return await carry_out(self, operation.on, operation.handler, state, request)
 
         return endpoint
@@ -136,7 +144,7 @@ async def carry_out(wire: Wire, on: On, handler: Handler, state: State, request:
     body = await request.body()
     if on == "create":
         state.creates[wire.name] += 1
-    fault = state.faults.take(wire.name, on, request.url.path, body)
+    fault = state.faults.take(wire.name, on, _address(request), body)
     call = Call(state=state, request=request, body=body, fault=fault)
     if not fault.carried_out:
         return _instead(wire, call)
@@ -150,4 +158,10 @@ async def carry_out(wire: Wire, on: On, handler: Handler, state: State, request:
 
 
 def _instead(wire: Wire, call: Call) -> Response:
-    return answers.instead(call.fault, refuse=wire.refuse, key=wire.read_key(call.request.headers), now=call.now)
+    key = wire.read_key(call.request.headers)
+    return answers.instead(call.fault, refuse=wire.refuse, words=wire.words, key=key, now=call.now)
+
+
+def _address(request: Request) -> str:
+    """Path and query: a job's id may stand in either."""
+    return f"{request.url.path}?{request.url.query}"

@@ -80,7 +80,7 @@ _JOB_ID = Parameter(
 
 def edit_image(offers: Mapping[str, Offer], wait_s: int) -> tuple[Parameter, ...]:
     """Give edit_image's parameters."""
-    highest = max((min(offer.max_safety_with_image, offer.safety[1]) for offer in offers.values()), default=2)
+    highest = max((bounds[1] for offer in offers.values() if (bounds := offer.safety_with_image)), default=2)
     return (
         _IMAGE,
         _PROMPT,

@@ -17,8 +17,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.surface import answers
+from kontext_server.surface import answers, provider_sheet
 from kontext_tools import images
+from kontext_tools.choosing import KEY_VARIABLES
 from kontext_tools.errors import KontextError, ResultInvalid
 from kontext_tools.references import Ref
 from kontext_tools.stores.base import ImageRow
@@ -33,6 +34,7 @@ NOT_FOUND_LEGACY = -32002
 _IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(preview|thumb|meta))?")
 _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 JOBS_URI = "kontext://jobs"
+PROVIDERS_URI = "kontext://providers"
 
 TEMPLATES = [
     types.ResourceTemplate(
@@ -88,7 +90,7 @@ class Resources:
             rows, following = await self._app.studio.find_images(LOCAL_OWNER, "", limit=PAGE, cursor=cursor)
         except ValueError:
             raise MCPError(types.INVALID_PARAMS, "That cursor is not one of this list.") from None
-        first = [] if cursor else [_jobs_resource()]
+        first = [] if cursor else [_fixed(*facts) for facts in _FIXED]
         return types.ListResourcesResult(resources=first + [_listed(row) for row in rows], next_cursor=following)
 
     async def read(self, uri: str, *, protocol_version: str) -> types.ReadResourceResult:
@@ -113,12 +115,23 @@ class Resources:
         if uri == JOBS_URI:
             views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
             return _json(uri, {"jobs": [answers.job_fields(view, self._app.path_of) for view in views]})
+        if uri == PROVIDERS_URI:
+            return _json(uri, self._providers())
         if job := _JOB_URI.fullmatch(uri):
             view = await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))
             return _json(uri, answers.job_fields(view, self._app.path_of, full=True))
         if image := _IMAGE_URI.fullmatch(uri):
             return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
         return None
+
+    def _providers(self) -> dict[str, Any]:
+        offers = self._app.offers
+        absent = {name: variable for name, variable in KEY_VARIABLES.items() if name not in offers}
+        return {
+            "auto": list(self._app.studio.order),
+            "providers": provider_sheet.rows(offers.values()),
+            "not_configured": {name: f"set {variable}" for name, variable in absent.items()},
+        }
 
     async def _image(
         self, uri: str, ref: Ref, form: str | None
@@ -138,14 +151,14 @@ class Resources:
         return types.BlobResourceContents(uri=uri, blob=blob, mime_type=media_type)
 
 
-def _jobs_resource() -> types.Resource:
-    return types.Resource(
-        name="jobs",
-        title="The newest jobs",
-        uri=JOBS_URI,
-        description="JSON: the newest 50 jobs with their images.",
-        mime_type="application/json",
-    )
+_FIXED = (
+    ("jobs", "The newest jobs", JOBS_URI, "JSON: the newest 50 jobs with their images."),
+    ("providers", "The providers", PROVIDERS_URI, "JSON: what each provider can do and costs."),
+)
+
+
+def _fixed(name: str, title: str, uri: str, description: str) -> types.Resource:
+    return types.Resource(name=name, title=title, uri=uri, description=description, mime_type="application/json")
 
 
 def _listed(row: ImageRow) -> types.Resource:

@@ -37,10 +37,15 @@ async def _output(client: httpx2.AsyncClient, clock: Clock) -> str:
 
 
 def test_the_settings_point_at_every_wire() -> None:
-    assert settings("http://127.0.0.1:9876") == {
+    core_today = {
         "CORE_TODAY_BASE_URL": "http://127.0.0.1:9876/core.today/v1",
         "CORE_TODAY_API_KEY": "cdt_simulator",
     }
+    assert settings("http://127.0.0.1:9876", "core.today") == core_today
+    every = settings("http://127.0.0.1:9876")
+    assert every == every | core_today
+    assert set(every) == {name for wire in WIRES for name in (wire.base_variable, wire.key_variable)}
+    assert len(every) == 2 * len(WIRES)
     assert all(wire.takes_key(wire.sample_key) for wire in WIRES)
     assert len({wire.prefix for wire in WIRES}) == len({wire.name for wire in WIRES}) == len(WIRES)
 
@@ -61,9 +66,10 @@ def test_the_simulator_shares_no_code_with_the_adapters() -> None:
 async def test_the_counter_tells_creates_that_came_from_those_charged(client: httpx2.AsyncClient) -> None:
     await client.post(CREATE, json=BODY)
     await client.post(CREATE, json={})
+    nothing = dict.fromkeys((wire.name for wire in WIRES), 0)
     assert (await client.get("/_sim/counter")).json() == {
-        "charged": {"core.today": 1},
-        "creates": {"core.today": 2},
+        "charged": nothing | {"core.today": 1},
+        "creates": nothing | {"core.today": 2},
     }
 
 
@@ -89,7 +95,7 @@ async def test_a_script_is_queued_shown_and_reset_over_http(client: httpx2.Async
     assert (await client.get("/_sim/script")).json() == {
         "faults": [{"wire": "core.today", "on": "create", "fault": "500"}, one]
     }
-    assert (await client.post("/_sim/reset")).json()["creates"] == {"core.today": 0}
+    assert (await client.post("/_sim/reset")).json()["creates"]["core.today"] == 0
     assert (await client.get("/_sim/script")).json() == {"faults": []}
     assert (await client.get("/_sim/journal")).json() == {"requests": [], "dropped": 0}
 

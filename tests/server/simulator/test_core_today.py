@@ -80,7 +80,7 @@ async def test_a_prediction_goes_from_pending_over_processing_to_completed(
         told.append((reply["status"], reply["result"] is None))
         clock.turn(1.0)
     assert told == [("pending", True), ("processing", True), ("completed", False)]
-    assert state.counter() == {"charged": {"core.today": 1}, "creates": {"core.today": 1}}
+    assert (state.charged["core.today"], state.creates["core.today"]) == (1, 1)
 
 
 async def test_the_output_is_fetched_without_a_key_until_it_expires(client: httpx2.AsyncClient, clock: Clock) -> None:
@@ -202,7 +202,7 @@ async def test_an_input_that_the_vendor_would_refuse_is_refused_and_not_charged(
     answer = await _create(client, **given)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
-    assert state.counter() == {"charged": {"core.today": 0}, "creates": {"core.today": 1}}
+    assert (state.charged["core.today"], state.creates["core.today"]) == (0, 1)
 
 
 @pytest.mark.parametrize(

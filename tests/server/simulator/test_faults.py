@@ -77,6 +77,8 @@ def test_numbers_are_taken_where_texts_are_meant(faults: Faults) -> None:
         ({"wire": WIRE, "on": "file", "fault": "fail"}, "happens to a job"),
         ({"wire": WIRE, "on": "get", "shape": "second"}, "on create"),
         ({"wire": WIRE, "on": "get", "seconds": 3}, "on create"),
+        ({"wire": WIRE, "on": "cancel", "fault": "nsfw"}, "happens to a job"),
+        ({"wire": WIRE, "on": "get", "version": "1.0.0"}, "on model or create"),
         ({"wire": WIRE, "on": "get", "fault": "status"}, "needs its status"),
         ({"wire": WIRE, "on": "file", "fault": "redirect"}, "needs its url"),
     ],

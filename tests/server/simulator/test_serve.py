@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from kontext_server.simulator.app import settings
 from kontext_server.simulator.serve import Running, running
 
 BODY: Any = {"model": "black-forest-labs/flux-kontext-pro", "input": {"prompt": "a fox"}}
@@ -161,6 +163,19 @@ def test_a_simulator_that_stops_drops_who_still_waits() -> None:
         socket.create_connection(("127.0.0.1", simulator.port), timeout=PATIENCE)
 
 
+def test_the_settings_are_those_of_the_wires_that_are_named(simulator: Running) -> None:
+    assert simulator.settings_of("kkiai", "bfl") == {
+        "KKIAI_BASE_URL": f"{simulator.base_url}/kkiai/replicate/v1",
+        "KKIAI_API_KEY": "kkiai_simulator",
+        "BFL_BASE_URL": f"{simulator.base_url}/bfl",
+        "BFL_API_KEY": "bfl_simulator",
+    }
+    assert simulator.settings == simulator.settings_of("core.today")
+    assert simulator.settings_of() == settings(simulator.base_url)
+    with pytest.raises(KeyError):
+        simulator.settings_of("corn.today")
+
+
 def test_a_port_that_is_taken_is_an_error(simulator: Running) -> None:
     with pytest.raises(OSError, match="in use"), running(simulator.port):
         pass
@@ -177,12 +192,14 @@ def test_serving_prints_the_settings_and_ends_on_an_interrupt() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None
-        first, base, key, last = [process.stdout.readline().strip() for _ in range(4)]
-        root = base.partition("=")[2].removesuffix("/core.today/v1")
-        assert first.startswith("#") and last.startswith("#")
-        assert base == f"export CORE_TODAY_BASE_URL={root}/core.today/v1"
-        assert key == "export CORE_TODAY_API_KEY=cdt_simulator"
-        assert httpx2.get(f"{root}/_sim/counter", trust_env=False).json()["charged"] == {"core.today": 0}
+        lines = iter(process.stdout.readline, "")
+        first = next(lines)
+        exports = [line.strip() for line in itertools.takewhile(lambda line: not line.startswith("#"), lines)]
+        root = exports[0].partition("=")[2].removesuffix("/core.today/v1")
+        charged = httpx2.get(f"{root}/_sim/counter", trust_env=False).json()["charged"]
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=PATIENCE)
+    assert first.startswith("#")
+    assert exports == [f"export {name}={value}" for name, value in settings(root).items()]
+    assert set(charged.values()) == {0}
     assert "KeyboardInterrupt" in complaint

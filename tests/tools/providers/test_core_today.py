@@ -19,7 +19,7 @@ from kontext_tools import images
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed
 from kontext_tools.guard import Guard
-from kontext_tools.http import Http, Redactor, Reply
+from kontext_tools.http import Http, Reply
 from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
@@ -32,6 +32,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.core_today import MAX_MULTIPART_BYTES, CoreToday
+from kontext_tools.redaction import Redactor
 from support.workshop import png
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from kontext_tools.budget import Price, Unit
 from kontext_tools.errors import Billed
-from kontext_tools.http import Http, Part, Reply, without_query
+from kontext_tools.http import Http, Part, Reply
 from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
@@ -28,8 +28,11 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.wire import Wire, output_of, remote_id_of, segment
+from kontext_tools.redaction import without_query
 
 BASE_URL = "https://api.core.today/v1"
+MODELS = ("kontext-pro",)
+"""Of the settings' names; the vendor documents this one alone."""
 MODEL = "black-forest-labs/flux-kontext-pro"
 PRICE = Price(amount=Decimal(120), unit=Unit.CREDIT)
 MAX_MULTIPART_BYTES = 10_000_000

@@ -12,9 +12,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
+from kontext_tools.budget import Basis, Cost, Unit
 from kontext_tools.errors import (
     AuthFailed,
     Billed,
@@ -27,13 +29,17 @@ from kontext_tools.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from kontext_tools.http import Redactor, Reply
+from kontext_tools.http import Reply
 from kontext_tools.pacing import retry_after_s
 from kontext_tools.providers.base import SubmitFailed, Verdict
 from kontext_tools.quoting import quoted
+from kontext_tools.redaction import Redactor
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
 """A create that these answer was not taken: the money is released (DESIGN.md section 3). So are redirects."""
+
+MOST_USD = 1000
+"""A host that reports more for one job reports nonsense."""
 
 MODERATION_WORDS = ("(e005)", "flagged as sensitive", "nsfw", "content policy", "content_policy", "moderat", "safety")
 
@@ -172,7 +178,7 @@ class Meanings:
 
 def is_moderation(text: str) -> bool:
     """Whether words speak of refused content."""
-    lowered = text.lower()
+    lowered = text.lower().replace("safety_tolerance", "")
     return any(word in lowered for word in MODERATION_WORDS)
 
 
@@ -193,7 +199,50 @@ def words_of(reply: Reply) -> str:
         for name in ("detail", "error", "message", "title"):
             value: Any = data.get(name)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
             if value:
-                return value if isinstance(value, str) else json.dumps(value)
+                code: Any = data.get("code")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
+                return f"{code}: {_told(value)}" if isinstance(code, str) and code else _told(value)
     if data is None and b"<" not in reply.body[:200]:
         return reply.body[:2000].decode("utf-8", "replace")
     return "" if data is None else json.dumps(data)[:2000]
+
+
+def _told(value: Any) -> str:
+    """Give an error's text; of a list of misfits place and words alone, for what was sent stands beside them."""
+    match value:
+        case str():
+            return value
+        case [{"msg": str()}, *_]:
+            misfits = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
+            return "; ".join(f"{_place(misfit)}: {misfit.get('msg')}{_kind(misfit)}" for misfit in misfits)
+        case _:
+            return json.dumps(value)
+
+
+def _place(misfit: dict[str, Any]) -> str:
+    where: Any = misfit.get("loc")
+    return ".".join(map(str, cast("list[Any]", where))) if isinstance(where, list) else "request"
+
+
+def _kind(misfit: dict[str, Any]) -> str:
+    kind: Any = misfit.get("type")
+    return f" ({kind})" if isinstance(kind, str) else ""
+
+
+def usd_of(value: Any) -> Cost | None:
+    """Read dollars as a host reports them, a JSON number or a decimal as text; `None` for what is no amount."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or not 0 <= amount <= MOST_USD:
+        return None
+    return Cost(amount=amount.quantize(Decimal("1e-9")), unit=Unit.USD, basis=Basis.REPORTED)
+
+
+def billed_by(cost: Cost | None, *, untold: Billed = Billed.UNKNOWN) -> Billed:
+    """Whether a job that failed was charged, as far as its reported cost tells."""
+    if cost is None or cost.amount is None:
+        return untold
+    return Billed.YES if cost.amount else Billed.NO

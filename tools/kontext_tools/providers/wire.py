@@ -8,17 +8,21 @@ adapters. Below: http, meanings, base.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from kontext_tools import data_uris
-from kontext_tools.http import READ_S, Blocked, Http, Lost, NotSent, Part, Reply
+from kontext_tools.errors import SourceTooLarge, UnsupportedByProvider
+from kontext_tools.guard import Blocked
+from kontext_tools.http import READ_S, Http, Lost, NotSent, Part, Reply
 from kontext_tools.images import MAX_OUTPUT_BYTES
-from kontext_tools.providers.base import FetchFailed, Intent, RemoteOutput, SubmitFailed, Verdict
+from kontext_tools.providers.base import FetchFailed, Intent, RemoteOutput, SubmitFailed, Unsupported, Verdict
 from kontext_tools.providers.meanings import Meanings, OwnReading
 
 MAX_REMOTE_ID_CHARS = 256
+_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
 class Wire:
@@ -49,8 +53,11 @@ class Wire:
         parts: Sequence[Part] = (),
         headers: Mapping[str, str] | None = None,
         read_s: float = READ_S,
+        also: Collection[int] = (),
     ) -> Reply:
         """Send the one request that costs money, on a fresh connection, its intent committed right before.
+
+        Of `also`, statuses beside the 2xx, the answer comes back for the adapter to read.
 
         Raises:
             SubmitFailed: with the verdict that the failure stands for.
@@ -65,7 +72,7 @@ class Wire:
             raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
         except Lost:
             raise SubmitFailed(Verdict.UNKNOWN, self.says.lost()) from None
-        if 200 <= reply.status < 300:
+        if 200 <= reply.status < 300 or reply.status in also:
             return reply
         raise self.says.refusal(reply)
 
@@ -111,7 +118,9 @@ class Wire:
         if not 200 <= reply.status < 300:
             raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
 
-    async def ask(self, method: str, path: str, *, at: str | None = None, read_s: float = READ_S) -> Reply:
+    async def ask(
+        self, method: str, path: str, *, at: str | None = None, read_s: float = READ_S, also: Collection[int] = ()
+    ) -> Reply:
         """Make a call about a job that exists; of what is not a GET, the host's "no" comes back too.
 
         Args:
@@ -119,6 +128,7 @@ class Wire:
             path: below the base address.
             at: another base address, which the adapter has held against the host's own list.
             read_s: seconds of silence that are borne.
+            also: statuses beside the 2xx whose answer comes back.
 
         Raises:
             FetchFailed: no sense came back; `gone` where the host does not know the job.
@@ -128,7 +138,7 @@ class Wire:
         except (NotSent, Lost):
             raise FetchFailed(self.says.unreachable()) from None
         said_no = method != "GET" and 400 <= reply.status < 500 and reply.status not in (401, 403, 429)
-        if 200 <= reply.status < 300 or said_no:
+        if 200 <= reply.status < 300 or said_no or reply.status in also:
             return reply
         raise FetchFailed(self.says.refusal(reply).failure, gone=reply.status == 404)
 
@@ -158,9 +168,42 @@ def output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
         return RemoteOutput(data=b"", seed=seed)
 
 
+def outputs_of(value: Any, *, seed: int | None = None) -> tuple[RemoteOutput, ...]:
+    """Read outputs in the shapes that hosts give them: an address, a data URI, `{url}`, or a list of these."""
+    items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    told = [cast("dict[str, Any]", item).get("url") if isinstance(item, dict) else item for item in items]
+    return tuple(output_of(item, seed=seed) for item in told if isinstance(item, str) and item)
+
+
+def too_large(name: str, data: bytes, most_bytes: int) -> SubmitFailed:
+    """Give the refusal of a picture that a host would not take; nothing was sent."""
+    error = SourceTooLarge(
+        f"The picture is {len(data) / 1e6:.1f} MB, over the {most_bytes / 1e6:g} MB that {name} takes; "
+        "nothing was sent and nothing charged.",
+        fix="Pass an https address of it, export it smaller, such as 2000 pixels on its longest side, or set provider "
+        "to another one.",
+        field="image",
+    )
+    return SubmitFailed(Verdict.REFUSED, error.failure)
+
+
+def unsupported(name: str, no: Unsupported) -> SubmitFailed:
+    """Give the refusal of a set argument that turned out not to be honoured; nothing was sent."""
+    error = UnsupportedByProvider(
+        f"{name} does not take this {no.field} (accepted: {no.accepted}); nothing was sent and nothing charged.",
+        fix=f"Call again with another {no.field} (accepted: {no.accepted}), or set provider to another one.",
+        field=no.field,
+    )
+    return SubmitFailed(Verdict.REFUSED, error.failure)
+
+
 def is_at(url: str, hosts: Sequence[str]) -> bool:
     """Whether an https address lies at one of the hosts, or below one that begins with a dot."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        usual = parts.scheme == "https" and parts.username is None and parts.port in (None, 443)
+    except ValueError:
+        return False
     host = (parts.hostname or "").lower()
     named = any(host == name or (name.startswith(".") and host.endswith(name)) for name in hosts)
-    return parts.scheme == "https" and parts.username is None and named
+    return usual and named and _HOST.fullmatch(host) is not None

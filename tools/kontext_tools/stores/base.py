@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.changes import Change
@@ -42,6 +42,10 @@ class Claim:
     send: Send
     orphan: bool
     """Whether it was found in `intent`: its owner died between the intent and the answer."""
+    barred: bool = False
+    """Whether its provider's gate is closed: it may be passed on, not sent."""
+    probe: bool = False
+    """Whether it is the one that tries whether a closed gate's provider answers again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,17 @@ class JobNews:
     source: Source | None = None
     change: Change | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """What takes a send's place at another provider, and how its job is told from then on."""
+
+    sends: tuple[Send, ...]
+    provider: str
+    model: str
+    request: dict[str, Any]
+    warning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +179,20 @@ class Store(Protocol):
             outputs: newly kept images.
             news: about the job as a whole.
         """
+        ...
+
+    async def hand_over(self, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
+        """Exchange a send that was not taken, and its reservation, for others; false where the lease is another's.
+
+        Raises:
+            BudgetExceeded: the day's cap would be passed; nothing is changed.
+        """
+        ...
+
+    async def gate(
+        self, provider: str, *, creates_until: datetime | None = None, closed_until: datetime | None = None
+    ) -> None:
+        """Keep a provider's creates, or all that is asked of it, from being claimed; neither opens its gate."""
         ...
 
     async def bind(self, send: Send, *, now: datetime) -> bool:

@@ -55,7 +55,16 @@ def m001_jobs_sends_outputs_ledger(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger,)
+def m002_gates(db: sqlite3.Connection) -> None:
+    """Create the gates: until when a provider's creates are held back, and until when it is asked nothing at all."""
+    db.execute(
+        """CREATE TABLE gates (
+            provider TEXT PRIMARY KEY, creates_us INTEGER NOT NULL DEFAULT 0, closed_us INTEGER NOT NULL DEFAULT 0
+        ) STRICT"""
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger, m002_gates)
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -23,8 +23,8 @@ from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.folders import make_private
 from kontext_tools.jobs import Job, Output, Send
-from kontext_tools.stores import schema, sqlite_reads, sqlite_writes
-from kontext_tools.stores.base import Admission, Claim, ImageRow, JobNews
+from kontext_tools.stores import schema, sqlite_claims, sqlite_reads, sqlite_writes
+from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews
 
 BUSY_S = 5.0
 
@@ -66,16 +66,16 @@ class SqliteStore:
     ) -> Sequence[Claim]:
         """Take due sends under a lease."""
         return await self._write(
-            lambda db: sqlite_writes.claim(db, process, now=now, lease_until=lease_until, limit=limit, slots=slots)
+            lambda db: sqlite_claims.claim(db, process, now=now, lease_until=lease_until, limit=limit, slots=slots)
         )
 
     async def renew(self, process: str, *, until: datetime) -> None:
         """Lengthen this process's leases."""
-        await self._write(lambda db: sqlite_writes.renew(db, process, until=until))
+        await self._write(lambda db: sqlite_claims.renew(db, process, until=until))
 
     async def release(self, process: str) -> None:
         """Give this process's leases back."""
-        await self._write(lambda db: sqlite_writes.release(db, process))
+        await self._write(lambda db: sqlite_claims.release(db, process))
 
     async def save(
         self,
@@ -89,6 +89,18 @@ class SqliteStore:
         """Write a send under its fence."""
         return await self._write(
             lambda db: sqlite_writes.save(db, send, now=now, release=release, outputs=outputs, news=news)
+        )
+
+    async def hand_over(self, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
+        """Exchange a send that was not taken for others."""
+        return await self._write(lambda db: sqlite_writes.hand_over(db, send, handover, caps=caps, now=now))
+
+    async def gate(
+        self, provider: str, *, creates_until: datetime | None = None, closed_until: datetime | None = None
+    ) -> None:
+        """Hold a provider's creates back, or all that is asked of it."""
+        await self._write(
+            lambda db: sqlite_claims.gate(db, provider, creates_until=creates_until, closed_until=closed_until)
         )
 
     async def bind(self, send: Send, *, now: datetime) -> bool:

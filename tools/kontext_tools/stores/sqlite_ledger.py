@@ -14,35 +14,42 @@ from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.stores import records
 
 
+def reserve(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+    """Set a send's price aside."""
+    _enter(db, job, send, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
+
+
+def release(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+    """Give a send's reservation back: nothing was taken."""
+    _enter(db, job, send, "released", -(send.price.amount or Decimal(0)), Cost.listed(send.price), now)
+
+
 def settle(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
     """Close the reservation of a send that ended: kept while unknown, given back where nothing was taken."""
-    reserved = send.price.amount or Decimal(0)
     if send.state is SendState.UNKNOWN:
         return
-    unbilled = send.state is not SendState.COMPLETED and send.failure is not None and send.failure.billed is Billed.NO
-    if unbilled:
-        enter(db, job, send.n, "released", -reserved, Cost.listed(send.price), now)
+    if send.state is not SendState.COMPLETED and send.failure is not None and send.failure.billed is Billed.NO:
+        release(db, job, send, now)
         return
     cost = send.cost if send.cost is not None and send.cost.unit is send.price.unit else Cost.listed(send.price)
-    delta = Decimal(0) if cost.amount is None else cost.amount - reserved
-    enter(db, job, send.n, "settled", delta, cost, now)
+    reserved = send.price.amount or Decimal(0)
+    _enter(db, job, send, "settled", Decimal(0) if cost.amount is None else cost.amount - reserved, cost, now)
 
 
-def enter(db: sqlite3.Connection, job: Job, n: int, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:
+def _enter(db: sqlite3.Connection, job: Job, send: Send, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:
     """Append one row; `delta` is what it adds to the day's sum."""
     basis = cost.basis if cost.amount is not None else Basis.UNKNOWN
     # Counted to the day of the reservation, so that a release gives back to the day that it was taken from.
-    day = day_of(job.created_at)
     db.execute(
         """INSERT INTO ledger (at_us, day, owner, job_id, n, provider, entry, delta_nano, unit, basis)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             records.to_us(now),
-            day,
+            day_of(job.created_at),
             job.owner,
             job.id,
-            n,
-            job.provider,
+            send.n,
+            send.provider,
             entry,
             to_nano(delta),
             cost.unit.value,

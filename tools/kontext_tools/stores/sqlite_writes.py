@@ -7,15 +7,14 @@ identical call, money reserved with the job, no write under a stale fence, no in
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
-from kontext_tools.budget import Caps, Cost, Price, day_of
+from kontext_tools.budget import Caps, Price, day_of
 from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
-from kontext_tools.stores.base import Admission, Claim, JobNews, joinable, same_key
+from kontext_tools.stores.base import Admission, Handover, JobNews, joinable, same_key
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
 
@@ -49,19 +48,16 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
     except sqlite3.IntegrityError:
         raise LookupError(job.id) from None
     for send in job.sends:
-        db.execute(
-            "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                job.id,
-                send.n,
-                job.provider,
-                send.state.value,
-                records.to_us(send.due_at),
-                records.send_doc(send),
-            ),
-        )
-        sqlite_ledger.enter(db, job, send.n, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
+        _add_send(db, job, send, now)
     return Admission(job=job, joined=False)
+
+
+def _add_send(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+    db.execute(
+        "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES (?, ?, ?, ?, ?, ?)",
+        (job.id, send.n, send.provider, send.state.value, records.to_us(send.due_at), records.send_doc(send)),
+    )
+    sqlite_ledger.reserve(db, job, send, now)
 
 
 def _repeated(db: sqlite3.Connection, job: Job, now: datetime) -> Job | None:
@@ -69,75 +65,6 @@ def _repeated(db: sqlite3.Connection, job: Job, now: datetime) -> Job | None:
         earlier = sqlite_reads.job_of_key(db, job.owner, job.request_key)
         return None if earlier is None else same_key(earlier, job.key_digest)
     return joinable(sqlite_reads.newest_twin(db, job.owner, job.fingerprint), now)
-
-
-def claim(
-    db: sqlite3.Connection,
-    process: str,
-    *,
-    now: datetime,
-    lease_until: datetime,
-    limit: int,
-    slots: Mapping[str, int],
-) -> list[Claim]:
-    """Take due sends under a lease: finished outputs first, queued ones last and only as far as there are slots."""
-    now_us = records.to_us(now)
-    due = db.execute(
-        f"""SELECT job_id, n, state, provider FROM sends
-            WHERE state IN {ACTIVE} AND due_us <= ? AND lease_us <= ?
-            ORDER BY state = 'ready' DESC, state = 'queued', due_us LIMIT ?""",  # noqa: S608  # constant
-        (now_us, now_us, limit * 4),
-    ).fetchall()
-    if not due:
-        return []
-    free = {
-        provider: _free_slots(db, provider, slots.get(provider, 0), now_us)
-        for provider in {provider for _, _, state, provider in due if state == SendState.QUEUED}
-    }
-    claims: list[Claim] = []
-    for job_id, n, state, provider in due:
-        if len(claims) == limit:
-            break
-        if state == SendState.QUEUED:
-            if free[provider] <= 0:
-                continue
-            free[provider] -= 1
-        row = db.execute(
-            """UPDATE sends SET lease_owner = ?, lease_us = ?, fence = fence + 1 WHERE job_id = ? AND n = ?
-                RETURNING n, state, due_us, fence, doc""",
-            (process, records.to_us(lease_until), job_id, n),
-        ).fetchone()
-        claims.append(Claim(send=records.send_from(job_id, *row), orphan=state == SendState.INTENT))
-    return claims
-
-
-def _free_slots(db: sqlite3.Connection, provider: str, slots: int, now_us: int) -> int:
-    # The LIMIT bounds the count: how many more than `slots` are in flight is of no interest.
-    (taken,) = db.execute(
-        """SELECT COUNT(*) FROM (
-            SELECT 1 FROM sends WHERE provider = ?1 AND state IN ('intent', 'submitted')
-            UNION ALL
-            SELECT 1 FROM sends WHERE provider = ?1 AND state = 'queued' AND lease_us > MAX(0, ?2)
-            LIMIT ?3)""",
-        (provider, now_us, slots),
-    ).fetchone()
-    return slots - taken
-
-
-def renew(db: sqlite3.Connection, process: str, *, until: datetime) -> None:
-    """Lengthen the leases of a process."""
-    db.execute(
-        f"UPDATE sends SET lease_us = ? WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
-        (records.to_us(until), process),
-    )
-
-
-def release(db: sqlite3.Connection, process: str) -> None:
-    """Give the leases of a process back."""
-    db.execute(
-        f"UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
-        (process,),
-    )
 
 
 def save(
@@ -182,6 +109,25 @@ def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
     )
     _write_send(db, bound, release=False)
     _refresh(db, job, bound, now)
+    return True
+
+
+def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
+    """Exchange a send that was not taken for others, its money with it; the caps are checked anew."""
+    job = sqlite_reads.job(db, send.job_id)
+    if job is None or job.sends[send.n - 1].fence != send.fence or job.cancel_requested:
+        return False
+    sqlite_ledger.release(db, job, send, now)
+    first, *others = handover.sends
+    price = first.price.times(len(handover.sends))
+    caps.check_day(price, sqlite_reads.spent(db, job.owner, day=day_of(job.created_at), unit=price.unit))
+    _write_send(db, first, release=True)
+    sqlite_ledger.reserve(db, job, first, now)
+    for other in others:
+        _add_send(db, job, other, now)
+    told = replace(job, model=handover.model, request=handover.request, warnings=(*job.warnings, handover.warning))
+    db.execute("UPDATE jobs SET provider = ?, doc = ? WHERE id = ?", (handover.provider, records.job_doc(told), job.id))
+    _refresh(db, job, first, now)
     return True
 
 
@@ -231,8 +177,15 @@ def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
 def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
     lease = ", lease_owner = NULL, lease_us = 0" if release else ""
     db.execute(
-        f"UPDATE sends SET state = ?, due_us = ?, doc = ?{lease} WHERE job_id = ? AND n = ?",  # noqa: S608  # constant
-        (send.state.value, records.to_us(send.due_at), records.send_doc(send), send.job_id, send.n),
+        f"UPDATE sends SET provider = ?, state = ?, due_us = ?, doc = ?{lease} WHERE job_id = ? AND n = ?",  # noqa: S608  # constant
+        (
+            send.provider,
+            send.state.value,
+            records.to_us(send.due_at),
+            records.send_doc(send),
+            send.job_id,
+            send.n,
+        ),
     )
 
 

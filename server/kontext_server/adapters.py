@@ -1,0 +1,107 @@
+"""Settings become providers: the configured adapters, each imported only then.
+
+What this is: the one table from a provider's name to its adapter. What it is not: an adapter
+(`kontext_tools.providers`). Above: app. Below: settings, the adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from kontext_server.settings import Settings
+from kontext_tools.choosing import SANDBOX
+from kontext_tools.http import Http
+from kontext_tools.providers.base import Provider
+
+Make = Callable[[Settings, Http, str], Provider | None]
+"""Makes an adapter with its key; `None` where it has not the model that the operator asked for."""
+
+
+def configured(settings: Settings, http: Http, data_dir: Path) -> dict[str, Provider]:
+    """Give the adapters whose key is set, in our order, and the sandbox last."""
+    providers: dict[str, Provider] = {}
+    for name, (key_field, make) in _ADAPTERS.items():
+        key = getattr(settings, key_field)
+        provider = None if key is None else make(settings, http, key.get_secret_value())
+        if provider is not None:
+            providers[name] = provider
+    from kontext_tools.providers.sandbox import Sandbox
+
+    providers[SANDBOX] = Sandbox(data_dir / "sandbox")
+    return providers
+
+
+def _core_today(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.core_today import MODELS, PRICE, CoreToday
+
+    if settings.kontext_model not in MODELS:
+        return None
+    return CoreToday(
+        http,
+        key=key,
+        base_url=settings.core_today_base_url,
+        price=settings.core_today_price or PRICE,
+        output_folder=settings.core_today_output_folder,
+        is_public=settings.core_today_is_public,
+    )
+
+
+def _kkiai(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.replicate import KKIAI, Replicate
+
+    base_url, price, model = settings.kkiai_base_url, settings.kkiai_price, settings.kontext_model
+    return Replicate(http, host=KKIAI, key=key, base_url=base_url, price=price, model=model)
+
+
+def _replicate(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.replicate import REPLICATE, Replicate
+
+    base_url, price, model = settings.replicate_base_url, settings.replicate_price, settings.kontext_model
+    return Replicate(http, host=REPLICATE, key=key, base_url=base_url, price=price, model=model)
+
+
+def _runflow(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.runflow import MODELS, Runflow
+
+    if settings.kontext_model not in MODELS:
+        return None
+    base_url, price, surface = settings.runflow_base_url, settings.runflow_price, settings.runflow_surface
+    return Runflow(http, key=key, base_url=base_url, price=price, surface=surface)
+
+
+def _eachlabs(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.eachlabs import MODELS, Eachlabs
+
+    if settings.kontext_model not in MODELS:
+        return None
+    base_url, price = settings.eachlabs_base_url, settings.eachlabs_price
+    return Eachlabs(http, key=key, base_url=base_url, price=price, text_to_image=settings.eachlabs_text_to_image)
+
+
+def _bfl(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.bfl import MODELS, Bfl
+
+    if settings.kontext_model not in MODELS:
+        return None
+    return Bfl(http, key=key, base_url=settings.bfl_base_url, price=settings.bfl_price, model=settings.kontext_model)
+
+
+def _fal(settings: Settings, http: Http, key: str) -> Provider | None:
+    from kontext_tools.providers.fal import MODELS, Fal
+
+    if settings.kontext_model not in MODELS:
+        return None
+    return Fal(http, key=key, base_url=settings.fal_base_url, price=settings.fal_price, model=settings.kontext_model)
+
+
+_ADAPTERS: Mapping[str, tuple[str, Make]] = {
+    "core.today": ("core_today_api_key", _core_today),
+    "kkiai": ("kkiai_api_key", _kkiai),
+    "runflow": ("runflow_api_key", _runflow),
+    "eachlabs": ("eachlabs_api_key", _eachlabs),
+    "replicate": ("replicate_api_token", _replicate),
+    "bfl": ("bfl_api_key", _bfl),
+    "fal": ("fal_key", _fal),
+}
+"""Name to the setting that holds its key, and what makes its adapter; the order is that of `auto`."""

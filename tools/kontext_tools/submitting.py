@@ -1,0 +1,163 @@
+"""The create: the one act that costs money, and what follows where it gave no job.
+
+What this is: the intent before the first byte, the verdict of a failure, another attempt, or the next provider. What it
+is not: the looks afterwards (`watching`). Above: steps. Below: watching, passing, gates, leases, originals,
+providers.base.
+
+The one rule about money: a create goes out only after its intent is committed, and after an intent only proof that
+nothing was taken leads back to `queued`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+
+from kontext_tools import pacing
+from kontext_tools.clocks import Clock
+from kontext_tools.errors import Failure, KontextError, ProviderError
+from kontext_tools.gates import Gates
+from kontext_tools.jobs import Job, Send, SendState
+from kontext_tools.leases import Leased, LeaseLost
+from kontext_tools.originals import Originals
+from kontext_tools.passing import Passing
+from kontext_tools.providers.base import FetchFailed, Order, Provider, SubmitFailed, Verdict
+from kontext_tools.stores.base import Store
+from kontext_tools.watching import Tell, Watching, unreadable
+
+BARRED_AGAIN_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Submitting:
+    """Sends creates."""
+
+    def __init__(
+        self,
+        store: Store,
+        leased: Leased,
+        watching: Watching,
+        passing: Passing,
+        originals: Originals,
+        gates: Gates,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._store = store
+        self._leased = leased
+        self._watching = watching
+        self._passing = passing
+        self._originals = originals
+        self._gates = gates
+        self._clock = clock
+        self._random = random
+
+    async def submit(self, job: Job, send: Send, provider: Provider, tell: Tell) -> None:
+        """Create a send at its provider, once."""
+        now = self._clock.now()
+        going = replace(
+            send,
+            state=SendState.INTENT,
+            attempts=send.attempts + 1,
+            first_attempt_at=send.first_attempt_at or now,
+            sent_at=now,
+        )
+        committed = False
+
+        async def intent() -> None:
+            nonlocal committed
+            await self._leased.save(going, release=False)
+            committed = True
+
+        try:
+            order = Order(
+                key=f"{job.id}:{send.n}",
+                edit=job.edit,
+                prompt=job.sent_prompt,
+                seed=send.seed,
+                count=send.count,
+                image=await self._originals.attachment(job, provider.offer),
+            )
+            snapshot = await provider.submit(order, intent)
+        except SubmitFailed as failed:
+            unsent = failed.verdict is Verdict.UNKNOWN and not committed
+            await self._not_submitted(job, going, Verdict.NOT_TAKEN if unsent else failed.verdict, failed.failure)
+            return
+        except LeaseLost:
+            raise
+        except KontextError as error:
+            # Our own kept source cannot be read: that is known before anything went out.
+            verdict = Verdict.UNKNOWN if committed else Verdict.REFUSED
+            await self._not_submitted(job, going, verdict, error.failure)
+            return
+        except Exception:
+            log.exception("the create of %s broke", job.id)
+            verdict = Verdict.UNKNOWN if committed else Verdict.REFUSED
+            await self._not_submitted(job, going, verdict, unreadable() if committed else _unmade())
+            return
+        await self._gates.answered(send.provider)
+        sent = replace(going, remote_id=snapshot.remote_id)
+        try:
+            await self._watching.absorb(job, sent, provider, snapshot, tell)
+        except LeaseLost:
+            # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
+            await self._store.bind(sent, now=self._clock.now())
+            raise
+        await self._cancel_if_asked(job, provider, sent)
+        await self._originals.copy(job)
+
+    async def barred(self, job: Job, send: Send, failure: Failure) -> None:
+        """Pass a send on, or let it wait, without asking a provider that has not answered for a while."""
+        now = self._clock.now()
+        since = send.first_attempt_at or now
+        if (now - since).total_seconds() > pacing.ATTEMPTS_WITHIN_S:
+            await self._give_up(job, send, failure)
+        elif not await self._passing.pass_on(job, send, failure):
+            await self._leased.later(replace(send, first_attempt_at=since), BARRED_AGAIN_S)
+
+    async def _not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:
+        now = self._clock.now()
+        await self._gates.failed(send.provider, failure)
+        if verdict is Verdict.UNKNOWN:
+            await self._leased.save(replace(send, state=SendState.UNKNOWN, failure=failure, ended_at=now), release=True)
+        elif verdict is Verdict.NOT_TAKEN and (wait_s := self._again_s(send, failure, now)) is not None:
+            due = now + timedelta(seconds=wait_s)
+            await self._leased.save(replace(send, state=SendState.QUEUED, due_at=due), release=True)
+        else:
+            await self._give_up(job, send, failure)
+
+    async def _give_up(self, job: Job, send: Send, failure: Failure) -> None:
+        if not await self._passing.pass_on(job, send, failure):
+            ended = replace(send, state=SendState.FAILED, failure=failure, ended_at=self._clock.now())
+            await self._leased.save(ended, release=True)
+
+    def _again_s(self, send: Send, failure: Failure, now: datetime) -> float | None:
+        """Give the seconds until the next attempt; `None` when enough were made."""
+        waited_s = (now - (send.first_attempt_at or now)).total_seconds()
+        wait_s = failure.retry_after_s
+        if wait_s is None:
+            wait_s = pacing.back_off_s(send.attempts, self._random.uniform(-1, 1))
+        if wait_s > pacing.LONGEST_RETRY_AFTER_S or send.attempts >= pacing.MAX_ATTEMPTS:
+            return None
+        return wait_s if waited_s + wait_s <= pacing.ATTEMPTS_WITHIN_S else None
+
+    async def _cancel_if_asked(self, job: Job, provider: Provider, sent: Send) -> None:
+        """Pass a cancel on that was asked for while the create was under way."""
+        now_known = await self._store.any_job(job.id)
+        if now_known is None or not now_known.cancel_requested or now_known.status.ended or sent.remote_id is None:
+            return
+        try:
+            await provider.cancel(sent.remote_id)
+        except FetchFailed:
+            log.info("a cancel got no answer")
+        await self._store.poke(job.id, now=self._clock.now())
+
+
+def _unmade() -> Failure:
+    return ProviderError(
+        "The request could not be made; nothing was sent and nothing charged.",
+        fix="Call again, or set provider to another one.",
+    ).failure
