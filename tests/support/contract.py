@@ -33,6 +33,7 @@ class Case:
         charged: creates that the provider counted.
         own_charged: a provider's own count.
         cancels: whether the job is cancelled while it runs.
+        only: the providers on whose wire the case exists; every one where it is empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Case:
     charged: int = 1
     own_charged: Mapping[str, int] = field(default_factory=dict[str, int])
     cancels: bool = False
+    only: tuple[str, ...] = ()
 
     def faults_at(self, provider: str) -> tuple[Mapping[str, Any], ...]:
         """Give the scripts for a provider."""
@@ -135,6 +137,27 @@ CASES: tuple[Case, ...] = (
     Case(name="output wrong type", faults=_file("wrong_type"), expected=("failed", "result_invalid", None)),
     Case(name="output oversize", faults=_file("oversize"), expected=("failed", "result_invalid", None)),
     Case(name="output as data URI", faults=_create("data_uri")),
+    Case(name="slow job", faults=_create("none", seconds=0.3)),
+    Case(name="output before the end", faults=_create("early_output"), only=("replicate", "kkiai")),
+    Case(
+        name="ended, output removed",
+        faults=_create("data_removed"),
+        expected=("failed", "result_expired", None),
+        only=("replicate", "kkiai"),
+    ),
+    Case(name="partly succeeded", faults=_create("partial_succeeded"), only=("runflow",)),
+    Case(name="runs surface gone", faults=_create("surface_gone", times="always"), only=("runflow",)),
+    Case(
+        name="version mismatch",
+        faults=({"on": "model", "version": "1.0.0"},),
+        only=("eachlabs",),
+    ),
+    Case(
+        name="flagged image",
+        faults=_create("nsfw"),
+        expected=("failed", "moderated", None),
+        only=("fal",),
+    ),
     Case(
         name="cancel",
         faults=_NEVER,
@@ -162,6 +185,13 @@ CELL = "contract cell"
 Cells = Mapping[tuple[str, str], str]
 
 
+def reason_against(provider: str, case: Case) -> str | None:
+    """Give why a case does not apply to a provider; `None` where it does."""
+    if case.only and provider not in case.only:
+        return f"{case.name} exists on the wire of {' and '.join(case.only)} alone"
+    return NOT_APPLICABLE.get((provider, case.name)) or NOT_APPLICABLE.get((provider, "*" if case.faults else ""))
+
+
 def table(cells: Cells) -> list[str]:
     """Give the table's lines: a row for each case, a column for each provider, and the reasons below."""
     if not cells:
@@ -171,5 +201,9 @@ def table(cells: Cells) -> list[str]:
     for name in names:
         results = [cells.get((provider, name), "-").partition(":")[0] for provider in PROVIDERS]
         lines.append(f"{name:<22}" + "".join(f"{result:<12}" for result in results))
-    reasons = {f"{provider}: {result[5:]}" for (provider, _), result in cells.items() if result.startswith("n/a")}
+    reasons = {
+        result[5:] if " alone" in result else f"{provider}: {result[5:]}"
+        for (provider, _), result in cells.items()
+        if result.startswith("n/a")
+    }
     return [*lines, *sorted(reasons)]

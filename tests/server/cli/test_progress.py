@@ -17,7 +17,9 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def _view(seconds: float, eta_s: int | None) -> View:
-    send = Send(provider="sandbox", job_id="red-car-4k7q", n=1, price=Price(amount=Decimal(0), unit=Unit.USD), due_at=NOON)
+    send = Send(
+        provider="sandbox", job_id="red-car-4k7q", n=1, price=Price(amount=Decimal(0), unit=Unit.USD), due_at=NOON
+    )
     job = Job(
         id="red-car-4k7q",
         owner="local",
