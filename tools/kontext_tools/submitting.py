@@ -23,7 +23,7 @@ from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
-from kontext_tools.providers.base import FetchFailed, Order, Provider, SubmitFailed, Verdict
+from kontext_tools.providers.base import FetchFailed, Order, Phase, Provider, SubmitFailed, Verdict
 from kontext_tools.stores.base import Store
 from kontext_tools.watching import Tell, Watching, unreadable
 
@@ -97,6 +97,10 @@ class Submitting:
             log.exception("the create of %s broke", job.id)
             verdict = Verdict.UNKNOWN if committed else Verdict.REFUSED
             await self._not_submitted(job, going, verdict, unreadable() if committed else _unmade())
+            return
+        if snapshot.remote_id is None and snapshot.phase in (Phase.WAITING, Phase.WORKING):
+            # Taken, it says, and without an id there is nothing to ask about.
+            await self._not_submitted(job, going, Verdict.UNKNOWN, unreadable())
             return
         await self._gates.answered(send.provider)
         sent = replace(going, remote_id=snapshot.remote_id)
