@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from kontext_tools.budget import Basis, Cost, Price, Unit
 from kontext_tools.edits import MATCH_INPUT, MAX_SEED
 from kontext_tools.errors import Billed
-from kontext_tools.http import Http, Reply
+from kontext_tools.http import Http
 from kontext_tools.providers.base import (
     Attachment,
     Cancelling,
@@ -33,6 +33,7 @@ from kontext_tools.providers.base import (
     Phase,
     Snapshot,
 )
+from kontext_tools.providers.meanings import fields_of
 from kontext_tools.providers.wire import Wire, is_at, outputs_of, remote_id_of, segment, too_large
 from kontext_tools.redaction import without_query
 
@@ -109,7 +110,7 @@ class Bfl:
         """Create a task; a picture of ours goes inside it."""
         body = _body(order, await _picture(order.image))
         reply = await self._wire.create(f"/v1/{self.offer.model}", intent, json=body)
-        fields = _fields(reply)
+        fields = fields_of(reply)
         remote_id = self._remote_id(fields)
         if remote_id is None:
             raise self._wire.says.senseless(reply)
@@ -119,7 +120,7 @@ class Bfl:
         """Look at a task, at the host that its id carries; an id that it does not know may only be too young."""
         task, at = self._place(remote_id)
         reply = await self._wire.ask("GET", f"/v1/get_result?id={segment(task)}", at=at)
-        fields = _fields(reply)
+        fields = fields_of(reply)
         word = _word(fields)
         if word is None:
             if reply.status == 202:
@@ -201,11 +202,6 @@ def _body(order: Order, picture: str | None) -> dict[str, Any]:
         "seed": order.seed,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _fields(reply: Reply) -> dict[str, Any]:
-    data: Any = reply.json()
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
 def _word(fields: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any, cast
 
 from kontext_tools.budget import Price, Unit
-from kontext_tools.errors import Billed
 from kontext_tools.http import Http, Part, Reply
 from kontext_tools.providers.base import (
     Attachment,
@@ -27,6 +26,7 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
+from kontext_tools.providers.meanings import fields_of
 from kontext_tools.providers.wire import Wire, output_of, remote_id_of, segment
 from kontext_tools.redaction import without_query
 
@@ -168,27 +168,16 @@ class CoreToday:
 
     def _read(self, reply: Reply) -> Snapshot | None:
         """Read either published reply shape; an unknown status word is still running, never a success."""
-        data: Any = reply.json()
-        if not isinstance(data, dict):
-            return None
-        fields = cast("dict[str, Any]", data)
-        remote_id, word = remote_id_of(fields.get("job_id") or fields.get("id")), fields.get("status")
+        fields = fields_of(reply)
+        word = fields.get("status")
         if not isinstance(word, str):
             return None
-        phase = _PHASES.get(word.lower(), Phase.WORKING)
-        outputs = tuple(_outputs(fields.get("result") or fields.get("output")))
-        failure = None
-        if phase is Phase.FAILED:
-            failure = self._wire.says.failed(_text(fields.get("error")), billed=Billed.UNKNOWN)
-        elif phase is Phase.DONE and not outputs:
-            phase = Phase.FAILED
-            failure = self._wire.says.failed("it ended without an output", billed=Billed.YES)
-        return Snapshot(
-            phase=phase,
-            remote_id=remote_id,
-            outputs=outputs if phase is Phase.DONE else (),
-            failure=failure,
-            raw_status=word,
+        return self._wire.says.snapshot(
+            word,
+            _PHASES,
+            remote_id=remote_id_of(fields.get("job_id") or fields.get("id")),
+            outputs=tuple(_outputs(fields.get("result") or fields.get("output"))),
+            reason=_text(fields.get("error")),
         )
 
 

@@ -22,7 +22,6 @@ import anyio
 
 from kontext_tools.budget import Cost, Price, Unit
 from kontext_tools.edits import MAX_SEED
-from kontext_tools.errors import Billed
 from kontext_tools.http import Http, Reply
 from kontext_tools.providers.base import (
     CancelOutcome,
@@ -37,7 +36,7 @@ from kontext_tools.providers.base import (
     Unsupported,
     Verdict,
 )
-from kontext_tools.providers.meanings import Meaning, billed_by, usd_of, words_of
+from kontext_tools.providers.meanings import Meaning, fields_of, usd_of, words_of
 from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment, unsupported
 from kontext_tools.redaction import without_query
 
@@ -201,29 +200,17 @@ class Eachlabs:
 
     def _read(self, reply: Reply) -> Snapshot | None:
         """Read a prediction; an unknown status word is still running, never a success."""
-        data: Any = reply.json()
-        if not isinstance(data, dict):
-            return None
-        fields = cast("dict[str, Any]", data)
+        fields = fields_of(reply)
         word = fields.get("status")
         if not isinstance(word, str):
             return None
-        phase, failure = _PHASES.get(word.lower(), Phase.WORKING), None
-        ended = phase not in (Phase.WAITING, Phase.WORKING)
-        cost = _cost_of(fields.get("metrics")) if ended else None
-        outputs = _outputs(fields.get("output")) if phase is Phase.DONE else ()
-        if phase is Phase.FAILED:
-            failure = self._wire.says.failed(_reason(fields), billed=billed_by(cost))
-        elif phase is Phase.DONE and not outputs:
-            phase = Phase.FAILED
-            failure = self._wire.says.failed("it ended without an output", billed=billed_by(cost, untold=Billed.YES))
-        return Snapshot(
-            phase=phase,
+        return self._wire.says.snapshot(
+            word,
+            _PHASES,
             remote_id=remote_id_of(fields.get("id")),
-            outputs=outputs,
-            cost=cost,
-            failure=failure,
-            raw_status=word,
+            outputs=_outputs(fields.get("output")),
+            reason=_reason(fields),
+            cost=_cost_of(fields.get("metrics")),
         )
 
 

@@ -35,7 +35,7 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.meanings import Meaning, words_of
+from kontext_tools.providers.meanings import Meaning, fields_of, words_of
 from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment
 from kontext_tools.redaction import without_query
 
@@ -115,7 +115,7 @@ class Fal:
         picture = None if order.image is None else await self._address_of(order.image)
         path = f"/{self._endpoint}" if picture is not None else f"/{self._endpoint}/text-to-image"
         reply = await self._wire.create(path, intent, json=_body(order, picture))
-        told = _fields(reply)
+        told = fields_of(reply)
         remote_id, word = remote_id_of(told.get("request_id")), told.get("status")
         if remote_id is None:
             raise self._wire.says.senseless(reply)
@@ -128,7 +128,7 @@ class Fal:
         marks as not safe is blacked out and is not handed over: of several the rest is, of one or all none, and the job
         failed as moderated.
         """
-        told = _fields(await self._wire.ask("GET", f"{_path(remote_id)}/status"))
+        told = fields_of(await self._wire.ask("GET", f"{_path(remote_id)}/status"))
         word = told.get("status")
         if not isinstance(word, str):
             raise FetchFailed(self._wire.says.unreachable())
@@ -178,7 +178,7 @@ class Fal:
         """Read the payload of a request that was completed."""
         if not isinstance(reply.json(), dict):
             raise FetchFailed(self._wire.says.unreachable())
-        payload = _fields(reply)
+        payload = fields_of(reply)
         images, marks = payload.get("images"), payload.get("has_nsfw_concepts")
         items = cast("list[Any]", images) if isinstance(images, list) else []
         flags = cast("list[Any]", marks) if isinstance(marks, list) else []
@@ -225,11 +225,6 @@ def _own_reading(status: int, said: str) -> Meaning | None:
 
 def _path(remote_id: str) -> str:
     return f"/{_APPLICATION}/requests/{segment(remote_id)}"
-
-
-def _fields(reply: Reply) -> dict[str, Any]:
-    data: Any = reply.json()
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
 def _reason(told: Mapping[str, Any]) -> str:

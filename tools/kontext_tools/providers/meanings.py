@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -31,7 +31,7 @@ from kontext_tools.errors import (
 )
 from kontext_tools.http import Reply
 from kontext_tools.pacing import retry_after_s
-from kontext_tools.providers.base import SubmitFailed, Verdict
+from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot, SubmitFailed, Verdict
 from kontext_tools.quoting import quoted
 from kontext_tools.redaction import Redactor
 
@@ -120,6 +120,45 @@ class Meanings:
                 billed=billed,
             )
         return error.failure
+
+    def snapshot(
+        self,
+        word: str,
+        phases: Mapping[str, Phase],
+        *,
+        remote_id: str | None,
+        outputs: tuple[RemoteOutput, ...],
+        reason: str = "",
+        cost: Cost | None = None,
+    ) -> Snapshot:
+        """Give what a host says of a job, by the rules that hold for every one.
+
+        An unknown word is still running, never a success; outputs and cost count at the end alone; an end without an
+        output is a failure.
+
+        Args:
+            word: the host's status word.
+            phases: what its words mean, lower-case.
+            remote_id: the host's name for the job.
+            outputs: whatever stood in the reply.
+            reason: the host's words for a failure.
+            cost: as the host reports it.
+        """
+        phase, failure = phases.get(word.lower(), Phase.WORKING), None
+        cost = None if phase in (Phase.WAITING, Phase.WORKING) else cost
+        if phase is Phase.FAILED:
+            failure = self.failed(reason, billed=billed_by(cost))
+        elif phase is Phase.DONE and not outputs:
+            phase = Phase.FAILED
+            failure = self.failed("it ended without an output", billed=billed_by(cost, untold=Billed.YES))
+        return Snapshot(
+            phase=phase,
+            remote_id=remote_id,
+            outputs=outputs if phase is Phase.DONE else (),
+            cost=cost,
+            failure=failure,
+            raw_status=word,
+        )
 
     def words(self, reply: Reply) -> str:
         """Give the host's own words, redacted and quoted."""
@@ -239,6 +278,12 @@ def usd_of(value: Any) -> Cost | None:
     if not amount.is_finite() or not 0 <= amount <= MOST_USD:
         return None
     return Cost(amount=amount.quantize(Decimal("1e-9")), unit=Unit.USD, basis=Basis.REPORTED)
+
+
+def fields_of(reply: Reply) -> dict[str, Any]:
+    """Give a reply's JSON object; an empty one where it is none."""
+    data: Any = reply.json()
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
 def billed_by(cost: Cost | None, *, untold: Billed = Billed.UNKNOWN) -> Billed:
