@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from kontext_tools.budget import Price, Unit, parse_caps, parse_price
 from kontext_tools.choosing import HOSTED, SANDBOX
+from kontext_tools.folders import make_private
 
 PROVIDERS = (*HOSTED, SANDBOX)
 PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
@@ -247,7 +248,7 @@ def prepare_data_dir(settings: Settings) -> None:
     try:
         if not folder.is_absolute():
             raise SettingError("KONTEXT_DATA_DIR is wrong: it takes an absolute path")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

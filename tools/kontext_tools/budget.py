@@ -140,6 +140,17 @@ def parse_caps(text: str) -> Mapping[Unit, Decimal]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What one owner spent or reserved on one UTC day at one provider, in one unit, over so many jobs."""
+
+    day: str
+    provider: str
+    unit: Unit
+    amount: Decimal
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
     """What the operator allows. An empty mapping is no cap of that kind.
 

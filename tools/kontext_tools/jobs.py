@@ -20,7 +20,7 @@ from typing import Any
 from kontext_tools.budget import Cost, Price
 from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
-from kontext_tools.errors import Cancelled, Failure
+from kontext_tools.errors import Billed, Cancelled, Failure, ProviderError
 from kontext_tools.images import ImageFacts
 
 
@@ -236,6 +236,17 @@ def dropped(send: Send, now: datetime) -> Send:
     """End a send that never went out."""
     cancelled = Cancelled("Cancelled before it was sent; nothing was charged.", fix="Nothing is left to do.")
     return replace(send, state=SendState.CANCELLED, ended_at=now, failure=cancelled.failure)
+
+
+def resolved(send: Send, now: datetime, *, charged: bool) -> Send:
+    """End a send that was unknown, by what a person found at the provider."""
+    told = "was charged" if charged else "was not charged"
+    failed = ProviderError(
+        f"A person looked at the provider's own list: it {told}, and no picture reached us.",
+        fix="Call again for a new one.",
+        billed=Billed.YES if charged else Billed.NO,
+    )
+    return replace(send, state=SendState.FAILED, ended_at=now, failure=failed.failure)
 
 
 def status_of(sends: Iterable[Send]) -> JobStatus:

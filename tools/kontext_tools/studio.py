@@ -12,18 +12,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from random import Random
 
 import anyio
 import anyio.to_thread
 
 from kontext_tools import drafting, images
-from kontext_tools.budget import Caps, Cost, Price, day_of
+from kontext_tools.budget import Caps, Cost, Price, Spending, Unit, day_of
 from kontext_tools.choosing import Choice, choose
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
-from kontext_tools.errors import KontextError, NotFound, StorageBusy
+from kontext_tools.errors import InvalidArgument, KontextError, NotFound, StorageBusy
 from kontext_tools.inputs import Input, Inputs, require_prompt
 from kontext_tools.jobs import Job, JobStatus, SendState, Source
 from kontext_tools.originals import Originals, can_go
@@ -132,6 +133,26 @@ class Studio:
         """
         return await self._store.images(owner, words=query.split(), limit=limit, cursor=cursor)
 
+    async def resolve(self, owner: str, job_id: str, *, charged: bool) -> View:
+        """Write what a person found out about a job that ended `unknown`; only a person decides that.
+
+        Raises:
+            NotFound: no such job of this owner.
+            InvalidArgument: it is not unknown.
+        """
+        job = await self._job(owner, job_id)
+        if not any(send.state is SendState.UNKNOWN for send in job.sends):
+            raise InvalidArgument(
+                f"{job.id} is {job.status}, not unknown; there is nothing to resolve.",
+                fix=f"Look at it with get_status(job_id='{job.id}').",
+                field="job_id",
+            )
+        return self._view(await self._store.resolve(owner, job.id, charged=charged, now=self._clock.now()) or job)
+
+    async def usage(self, owner: str, *, days: int = 30) -> tuple[Sequence[Spending], Mapping[Unit, Decimal]]:
+        """Give what was spent or reserved by day and provider, and what is left of today's budget by unit."""
+        return await self._store.usage(owner, days=days), await self._left(owner)
+
     async def jobs(self, owner: str, *, limit: int) -> Sequence[View]:
         """Give the owner's newest jobs."""
         return [self._view(job) for job in await self._store.jobs(owner, limit=limit)]
@@ -214,17 +235,22 @@ class Studio:
         raise StorageBusy("No free job id was found; nothing was sent.", fix="Call again.")
 
     async def _quote(self, job: Job, price: Price, owner: str) -> Quote:
-        day = day_of(self._clock.now())
-        spent = {unit: await self._store.spent(owner, day=day, unit=unit) for unit in self._caps.daily}
-        if price.unit in spent:
-            self._caps.check_day(price, spent[price.unit])
+        left = await self._left(owner)
+        if price.unit in left:
+            self._caps.check_day(price, self._caps.daily[price.unit] - left[price.unit])
         return Quote(
             provider=job.provider,
             request=job.request,
             cost=Cost.listed(price),
             warnings=job.warnings,
-            budget_left={unit: cap - spent[unit] for unit, cap in self._caps.daily.items()},
+            budget_left=left,
         )
+
+    async def _left(self, owner: str) -> Mapping[Unit, Decimal]:
+        day = day_of(self._clock.now())
+        return {
+            unit: cap - await self._store.spent(owner, day=day, unit=unit) for unit, cap in self._caps.daily.items()
+        }
 
     async def _wait(self, job: Job, call: Call, *, joined: bool = False) -> View:
         deadline = self._clock.monotonic() + call.wait_s

@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = {
     "status": "Tell how a job stands, or wait for it.",
     "cancel": "Stop a job.",
     "images": "List the pictures made so far, newest first.",
+    "jobs": "List the newest jobs; say what became of an unknown one.",
+    "usage": "Tell what was spent, by day and provider.",
     "demo": "Edit a photograph in three steps; no key, no network.",
     "serve": "Serve MCP over stdio, for an assistant.",
     "simulate": "Play the provider on this machine; nothing is charged.",

@@ -1,11 +1,10 @@
 """`kontext images`: the pictures made so far.
 
-What this is: find_images' twin, a table or JSON. Above: cli. Below: session, talk; rich on a terminal.
+What this is: find_images' twin, a table or JSON. Above: cli. Below: session, talk, tables.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 HEADER = ("REF", "SIZE", "PROVIDER", "AGE", "PROMPT")
 PROMPT_CHARS = 60
-_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 @click.command("images", short_help=COMMANDS["images"])
@@ -56,18 +54,6 @@ def command(ctx: click.Context, query: str, limit: str | None, cursor: str | Non
     ctx.exit(session.settled(lambda settings: session.run(settings, work), as_json=as_json))
 
 
-def age(seconds: float) -> str:
-    """Tell an age in one unit.
-
-    >>> age(5), age(125), age(3 * 3600), age(50 * 3600)
-    ('now', '2 min', '3 h', '2 d')
-    """
-    for length_s, unit in _AGES:
-        if seconds >= length_s:
-            return f"{int(seconds // length_s)} {unit}"
-    return "now"
-
-
 def _parameters() -> tuple[Parameter, ...]:
     from kontext_server.surface.arguments import Kind, Parameter
 
@@ -79,7 +65,7 @@ def _parameters() -> tuple[Parameter, ...]:
 
 
 def _tell(rows: Sequence[ImageRow], following: str | None, *, as_json: bool) -> None:
-    from kontext_server.cli import talk
+    from kontext_server.cli import tables, talk
 
     if as_json:
         talk.answer_json(_fields(rows, following))
@@ -89,10 +75,7 @@ def _tell(rows: Sequence[ImageRow], following: str | None, *, as_json: bool) -> 
         return
     now = datetime.now(UTC)
     table = [tuple(talk.clean(cell) for cell in _cells(row, now)) for row in rows]
-    if sys.stdout.isatty():
-        _draw(table)
-    else:
-        _print(table)
+    tables.show(HEADER, table, right=("AGE",), wraps=("PROMPT",))
     if following is not None:
         talk.say(f"There are more:  --cursor {following}")
 
@@ -125,6 +108,8 @@ def _image(row: ImageRow) -> dict[str, Any]:
 
 
 def _cells(row: ImageRow, now: datetime) -> tuple[str, ...]:
+    from kontext_server.cli import tables
+
     prompt = " ".join(row.prompt.split())
     if len(prompt) > PROMPT_CHARS:
         prompt = prompt[: PROMPT_CHARS - 1] + "…"
@@ -133,28 +118,6 @@ def _cells(row: ImageRow, now: datetime) -> tuple[str, ...]:
         f"{row.job_id}/{row.output.n}",
         f"{facts.width}x{facts.height}",
         row.provider,
-        age((now - row.created_at).total_seconds()),
+        tables.age((now - row.created_at).total_seconds()),
         prompt,
     )
-
-
-def _print(table: Sequence[Sequence[str]]) -> None:
-    lines = [HEADER, *table]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _draw(table: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in HEADER:
-        drawn.add_column(name, no_wrap=name != "PROMPT", justify="right" if name == "AGE" else "left")
-    for line in table:
-        # As Text, for a prompt may hold what rich reads as markup.
-        drawn.add_row(*(Text(cell) for cell in line))
-    Console().print(drawn)

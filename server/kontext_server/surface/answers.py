@@ -6,11 +6,12 @@ Below: studio, references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from kontext_tools.budget import Unit, plain
+from kontext_tools.budget import Spending, Unit, plain
 from kontext_tools.errors import Failure
 from kontext_tools.jobs import Job, JobStatus, Output
 from kontext_tools.references import Ref
@@ -141,6 +142,23 @@ def quote_text(quote: Quote) -> str:
         f"Dry run: nothing was sent. {quote.provider} would serve it for {quote.cost}.\n"
         f"Budget left today: {left}.{warnings}\nRequest: {quote.request}\nNext: Call again with dry_run=false to do it."
     )
+
+
+def usage_fields(spending: Sequence[Spending], left: Mapping[Unit, Decimal]) -> dict[str, Any]:
+    """Give what was spent by day and provider, and what is left of today's budget; amounts are exact decimals."""
+    return {
+        "days": [
+            {
+                "day": row.day,
+                "provider": row.provider,
+                "amount": plain(row.amount),
+                "unit": row.unit.value,
+                "jobs": row.jobs,
+            }
+            for row in spending
+        ],
+        "budget_left": _amounts(left),
+    }
 
 
 def _headline(view: View) -> str:

@@ -35,6 +35,7 @@ _IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(previ
 _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 JOBS_URI = "kontext://jobs"
 PROVIDERS_URI = "kontext://providers"
+USAGE_URI = "kontext://usage"
 
 TEMPLATES = [
     types.ResourceTemplate(
@@ -117,6 +118,8 @@ class Resources:
             return _json(uri, {"jobs": [answers.job_fields(view, self._app.path_of) for view in views]})
         if uri == PROVIDERS_URI:
             return _json(uri, self._providers())
+        if uri == USAGE_URI:
+            return _json(uri, answers.usage_fields(*await self._app.studio.usage(LOCAL_OWNER)))
         if job := _JOB_URI.fullmatch(uri):
             view = await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))
             return _json(uri, answers.job_fields(view, self._app.path_of, full=True))
@@ -153,6 +156,7 @@ class Resources:
 
 _FIXED = (
     ("jobs", "The newest jobs", JOBS_URI, "JSON: the newest 50 jobs with their images."),
+    ("usage", "Spending", USAGE_URI, "JSON: spent or reserved by UTC day and provider, and today's budget left."),
     ("providers", "The providers", PROVIDERS_URI, "JSON: what each provider can do and costs."),
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 
-from kontext_server.cli.images import age
+from kontext_server.cli.tables import age
 
 Invoke = Callable[..., Result]
 Kontext = Callable[..., subprocess.CompletedProcess[str]]

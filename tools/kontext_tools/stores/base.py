@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from kontext_tools.budget import Caps, Price, Unit
+from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.changes import Change
 from kontext_tools.errors import IdempotencyConflict, OutcomeUnknown
 from kontext_tools.jobs import Job, JobStatus, Output, Send, Source
@@ -151,6 +151,10 @@ class Store(Protocol):
         """Lengthen every lease that this process holds."""
         ...
 
+    async def set_right(self, *, now: datetime, lease_until: datetime) -> None:
+        """Pull in times that lie further ahead than any wait or lease: the clock was set back since they were set."""
+        ...
+
     async def release(self, process: str) -> None:
         """Give back every lease that this process holds: it stops."""
         ...
@@ -213,6 +217,14 @@ class Store(Protocol):
 
     async def mark_delivered(self, job_id: str) -> None:
         """Note that a final answer was written to a call that was still open."""
+        ...
+
+    async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
+        """Write what a person found out about an `unknown` job: its unknown sends fail, charged or not."""
+        ...
+
+    async def usage(self, owner: str, *, days: int) -> Sequence[Spending]:
+        """Give the owner's ledger by day, provider and unit, newest first, for the newest days that have any."""
         ...
 
     async def spent(self, owner: str, *, day: str, unit: Unit) -> Decimal:

@@ -7,6 +7,8 @@ Below: jobs, edits, images, changes, budget, errors.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +17,7 @@ from typing import Any
 from kontext_tools.budget import Cost, Price, Unit
 from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
-from kontext_tools.errors import Failure
+from kontext_tools.errors import Failure, StorageDamaged
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
 
@@ -81,6 +83,24 @@ def job_doc(job: Job) -> str:
     )
 
 
+def damaged() -> StorageDamaged:
+    """Give the failure of a database that does not hold what we wrote."""
+    return StorageDamaged(
+        "The database is not sound; nothing was overwritten and nothing sent.",
+        fix="A person must move kontext.db aside (a copy is worth keeping) or set KONTEXT_DATA_DIR to another folder.",
+    )
+
+
+@contextmanager
+def _sound() -> Generator[None]:
+    """Tell a document that is not as we wrote it as what it is: a damaged database."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
+        raise damaged() from error
+
+
+@_sound()
 def job_fields(doc: str) -> dict[str, Any]:
     """Read what `job_doc` gave, as arguments of `Job`."""
     data = json.loads(doc)
@@ -122,6 +142,7 @@ def send_doc(send: Send) -> str:
     return json.dumps(data, ensure_ascii=False)
 
 
+@_sound()
 def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str) -> Send:
     """Read a send's columns and what `send_doc` gave."""
     data = json.loads(doc)

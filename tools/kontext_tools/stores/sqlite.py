@@ -19,11 +19,11 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from kontext_tools.budget import Caps, Price, Unit
+from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.folders import make_private
 from kontext_tools.jobs import Job, Output, Send
-from kontext_tools.stores import schema, sqlite_claims, sqlite_reads, sqlite_writes
+from kontext_tools.stores import records, schema, sqlite_claims, sqlite_ledger, sqlite_reads, sqlite_writes
 from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews
 
 BUSY_S = 5.0
@@ -72,6 +72,10 @@ class SqliteStore:
     async def renew(self, process: str, *, until: datetime) -> None:
         """Lengthen this process's leases."""
         await self._write(lambda db: sqlite_claims.renew(db, process, until=until))
+
+    async def set_right(self, *, now: datetime, lease_until: datetime) -> None:
+        """Pull in times that a clock which was set back left ahead."""
+        await self._write(lambda db: sqlite_claims.set_right(db, now=now, lease_until=lease_until))
 
     async def release(self, process: str) -> None:
         """Give this process's leases back."""
@@ -148,6 +152,14 @@ class SqliteStore:
     async def recent_ids(self, owner: str, *, limit: int = 200) -> Sequence[str]:
         """Give ids of the newest jobs."""
         return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
+
+    async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
+        """Write what a person found out about an unknown job."""
+        return await self._write(lambda db: sqlite_writes.resolve(db, owner, job_id, charged=charged, now=now))
+
+    async def usage(self, owner: str, *, days: int) -> Sequence[Spending]:
+        """Give the ledger by day, provider and unit."""
+        return await self._read(lambda db: sqlite_ledger.usage(db, owner, days=days))
 
     async def next_due(self) -> datetime | None:
         """Give when the next send is due."""
@@ -251,7 +263,4 @@ def translated(error: sqlite3.Error) -> KontextError:
             "The database cannot be written: the disk is full or the data folder is not writable.",
             fix="A person must free space or mend the rights of KONTEXT_DATA_DIR; then call again.",
         )
-    return StorageDamaged(
-        "The database is not sound; nothing was overwritten and nothing sent.",
-        fix="A person must move kontext.db aside (a copy is worth keeping) or set KONTEXT_DATA_DIR to another folder.",
-    )
+    return records.damaged()

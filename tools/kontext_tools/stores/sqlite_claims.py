@@ -18,6 +18,8 @@ from kontext_tools.stores.sqlite_reads import ACTIVE
 
 PROBE_EVERY = timedelta(seconds=15)
 """While a gate's provider does not answer, one send in so long tries whether it does again."""
+LONGEST_WAIT = timedelta(minutes=2)
+"""No send and no gate is ever told to wait longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,27 @@ def renew(db: sqlite3.Connection, process: str, *, until: datetime) -> None:
     db.execute(
         f"UPDATE sends SET lease_us = ? WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
         (records.to_us(until), process),
+    )
+
+
+def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -> None:
+    """Pull in what lies further ahead than anything that is ever set: the clock was set back since.
+
+    Such a lease ends as one given now: an owner that lives renews it, a dead one's is over soon.
+    """
+    now_us, lease_us, most_us = (records.to_us(moment) for moment in (now, lease_until, now + LONGEST_WAIT))
+    db.execute(
+        f"UPDATE sends SET due_us = ? WHERE state IN {ACTIVE} AND due_us > ?",  # noqa: S608  # constant
+        (now_us, most_us),
+    )
+    db.execute(
+        f"UPDATE sends SET lease_us = ?1 WHERE state IN {ACTIVE} AND lease_us > ?1",  # noqa: S608  # constant
+        (lease_us,),
+    )
+    db.execute(
+        """UPDATE gates SET creates_us = MIN(creates_us, ?1), closed_us = MIN(closed_us, ?1)
+            WHERE creates_us > ?1 OR closed_us > ?1""",
+        (most_us,),
     )
 
 

@@ -8,7 +8,7 @@ import sqlite3
 from datetime import datetime
 from decimal import Decimal
 
-from kontext_tools.budget import Basis, Cost, day_of, to_nano
+from kontext_tools.budget import Basis, Cost, Spending, Unit, day_of, from_nano, to_nano
 from kontext_tools.errors import Billed
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.stores import records
@@ -34,6 +34,20 @@ def settle(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
     cost = send.cost if send.cost is not None and send.cost.unit is send.price.unit else Cost.listed(send.price)
     reserved = send.price.amount or Decimal(0)
     _enter(db, job, send, "settled", Decimal(0) if cost.amount is None else cost.amount - reserved, cost, now)
+
+
+def usage(db: sqlite3.Connection, owner: str, *, days: int) -> list[Spending]:
+    """Give an owner's ledger by day, provider and unit, newest first, for the newest days that have any."""
+    rows = db.execute(
+        """SELECT day, provider, unit, SUM(delta_nano), COUNT(DISTINCT job_id) FROM ledger
+            WHERE owner = ?1 AND day IN (SELECT DISTINCT day FROM ledger WHERE owner = ?1 ORDER BY day DESC LIMIT ?2)
+            GROUP BY day, provider, unit ORDER BY day DESC, provider, unit""",
+        (owner, days),
+    )
+    return [
+        Spending(day=day, provider=provider, unit=Unit(unit), amount=from_nano(nano), jobs=jobs)
+        for day, provider, unit, nano, jobs in rows
+    ]
 
 
 def _enter(db: sqlite3.Connection, job: Job, send: Send, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:

@@ -164,3 +164,13 @@ def spent(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit) -> Decima
         (owner, unit.value, day),
     ).fetchone()
     return from_nano(row[0])
+
+
+def counted(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit, today: str) -> Decimal:
+    """Give what a cap counts against a day: its own sum, and that of days after today, whose clock was set back."""
+    row = db.execute(
+        """SELECT COALESCE(SUM(delta_nano), 0) FROM ledger
+            WHERE owner = ?1 AND unit = ?2 AND day >= ?3 AND (day = ?3 OR day > ?4)""",
+        (owner, unit.value, day, today),
+    ).fetchone()
+    return from_nano(row[0])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from kontext_tools.budget import Caps, Price, day_of
-from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, status_of
+from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, resolved, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
 from kontext_tools.stores.base import Admission, Handover, JobNews, joinable, same_key
 from kontext_tools.stores.sqlite_reads import ACTIVE
@@ -23,7 +23,8 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
     earlier = _repeated(db, job, now)
     if earlier is not None:
         return Admission(job=earlier, joined=True)
-    caps.check_day(price, sqlite_reads.spent(db, job.owner, day=day_of(now), unit=price.unit))
+    today = day_of(now)
+    caps.check_day(price, sqlite_reads.counted(db, job.owner, day=today, unit=price.unit, today=today))
     parent = None if job.source is None else job.source.parent
     try:
         db.execute(
@@ -120,7 +121,8 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     sqlite_ledger.release(db, job, send, now)
     first, *others = handover.sends
     price = first.price.times(len(handover.sends))
-    caps.check_day(price, sqlite_reads.spent(db, job.owner, day=day_of(job.created_at), unit=price.unit))
+    day = day_of(job.created_at)
+    caps.check_day(price, sqlite_reads.counted(db, job.owner, day=day, unit=price.unit, today=day_of(now)))
     _write_send(db, first, release=True)
     sqlite_ledger.reserve(db, job, first, now)
     for other in others:
@@ -167,6 +169,18 @@ def request_cancel(db: sqlite3.Connection, owner: str, job_id: str, *, now: date
             sqlite_ledger.settle(db, job, ended, now)
             _refresh(db, job, ended, now)
     return sqlite_reads.job(db, job_id)
+
+
+def resolve(db: sqlite3.Connection, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
+    """End the unknown sends of a job as a person found them to be; the guard against repeating it ends with that."""
+    job = sqlite_reads.job(db, job_id, owner=owner)
+    for send in () if job is None else job.sends:
+        if job is not None and send.state is SendState.UNKNOWN:
+            ended = resolved(send, now, charged=charged)
+            _write_send(db, ended, release=True)
+            sqlite_ledger.settle(db, job, ended, now)
+            _refresh(db, job, ended, now)
+    return None if job is None else sqlite_reads.job(db, job_id)
 
 
 def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
