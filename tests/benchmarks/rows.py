@@ -41,8 +41,11 @@ class Row:
     target: str
 
     def cells(self) -> list[str]:
-        """Give the line's cells."""
-        ours, floor = median(self.ours), median(self.floor)
+        """Give the line's cells; a figure that has no floor says so."""
+        ours = median(self.ours)
+        if not self.floor:
+            return [self.name, f"{ours:.2f} {self.unit}", "-", "-", "-", self.target]
+        floor = median(self.floor)
         return [
             self.name,
             f"{ours:.1f} {self.unit} ({min(self.ours):.1f}-{max(self.ours):.1f})",

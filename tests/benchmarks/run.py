@@ -17,6 +17,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import engine
 from rows import Row, Started, start
 
 HERE = Path(__file__).parent
@@ -29,10 +30,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Our figures beside their floors.")
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--small", action="store_true", help="a small store: to see that it runs, not to quote")
+    given = parser.parse_args()
+    rounds = given.rounds
     _compile()
     print(f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} interleaved rounds, medians (min-max)\n")
-    for line in table(starts(rounds)):
+    store = [engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5)] if given.small else [engine.claims()]
+    work = engine.jobs(count=5 if given.small else 300)
+    for line in table([*starts(rounds), *store, work]):
         print(line)
 
 

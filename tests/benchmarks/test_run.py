@@ -8,12 +8,14 @@ from pathlib import Path
 
 
 def test_one_command_prints_each_figure_beside_its_floor() -> None:
-    command = [sys.executable, str(Path(__file__).parent / "run.py"), "--rounds", "1"]
+    command = [sys.executable, str(Path(__file__).parent / "run.py"), "--rounds", "1", "--small"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     lines = [line for line in run.stdout.splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [
         "stdio start to initialize, wall",
         "the same, CPU",
         "idle memory after tools/list",
+        "claim 100 due of 2,000 waiting, 3,000 rows, p99",
+        "engine, CPU a job beside HTTP",
     ]
     assert all(" MB" in line or " ms" in line for line in lines[2:])
