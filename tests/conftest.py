@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support import bar
 from support.contract import CELL, table
 
 NODE_FOLDER = Path(__file__).parent.parent / ".ci" / "node" / "node_modules" / ".bin"
@@ -29,10 +30,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 CELLS: dict[tuple[str, str], str] = {}
+CASES: dict[str, str] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect the contract's cells, from whichever process ran the test."""
+    """Collect the contract's cells and the bar's cases, from whichever process ran the test."""
+    if report.when == "call" or not report.passed:
+        bar.note(CASES, report.nodeid, report.outcome)
     for name, value in report.user_properties:
         if name == CELL and report.when == "call":
             provider, case, result = str(value).split("|")
@@ -40,8 +44,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the contract's table (provider x case), where its suite ran."""
-    for line in table(CELLS):
+    """Print the contract's table (provider x case) and the bar's list, where their suites ran."""
+    for line in [*table(CELLS), *bar.table(CASES)]:
         terminalreporter.write_line(line)
 
 

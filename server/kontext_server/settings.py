@@ -170,7 +170,8 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every key, for the redactor."""
         keys = (getattr(self, name) for name in Settings.model_fields if name.endswith(("_key", "_token")))
-        return [key.get_secret_value() for key in keys if key is not None]
+        proxy = urlsplit(self.kontext_proxy or "").password
+        return [key.get_secret_value() for key in keys if key is not None] + ([proxy] if proxy else [])
 
     @classmethod
     def settings_customise_sources(

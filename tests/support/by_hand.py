@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,13 @@ class ByHand:
 
 
 @contextlib.contextmanager
-def by_hand(folder: Path, settings: Mapping[str, str]) -> Generator[ByHand]:
-    """Start a server and shake hands; its pipes are closed at the end, and it is killed if it still lives."""
+def by_hand(folder: Path, settings: Mapping[str, str], *, under: Sequence[str] = ()) -> Generator[ByHand]:
+    """Start a server and shake hands; its pipes are closed at the end, and it is killed if it still lives.
+
+    `under` is the command that it runs under, such as strace.
+    """
     with subprocess.Popen(
-        COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder, settings), bufsize=0
+        [*under, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder, settings), bufsize=0
     ) as process:
         try:
             yield ByHand(process)

@@ -27,6 +27,7 @@ class FakeClock:
     def __init__(self, start: datetime = START) -> None:
         self._start = start
         self._passed_s = 0.0
+        self._set_by_s = 0.0
         self._sleepers: list[_Sleeper] = []
         self._came = anyio.Event()
 
@@ -37,7 +38,7 @@ class FakeClock:
 
     def now(self) -> datetime:
         """Give the wall time, UTC."""
-        return self._start + timedelta(seconds=self._passed_s)
+        return self._start + timedelta(seconds=self._passed_s + self._set_by_s)
 
     def monotonic(self) -> float:
         """Give seconds since the clock was made."""
@@ -50,6 +51,10 @@ class FakeClock:
         over = [sleeper for sleeper in self._sleepers if sleeper.deadline <= self._passed_s]
         for sleeper in sorted(over, key=lambda sleeper: sleeper.deadline):
             sleeper.woken.set()
+
+    def set_by(self, seconds: float) -> None:
+        """Set the wall time, forward or back, as a person or a time server does; no wait is over by it."""
+        self._set_by_s += seconds
 
     async def sleepers(self, count: int = 1) -> None:
         """Wait until at least so many waits stand."""

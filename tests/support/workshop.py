@@ -26,7 +26,7 @@ from kontext_tools.providers.base import Provider, RemoteOutput
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
-from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite import BUSY_S, SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.views import Call, Quote, View
 from support.fake_clock import FakeClock
@@ -89,12 +89,13 @@ async def workshop(
     guard: Guard | None = None,
     output_dir: Path | None = None,
     running: bool = True,
+    busy_s: float = BUSY_S,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
     by_name = {provider.offer.name: provider for provider in providers}
     http = Http(guard=guard)
-    store, blobs = SqliteStore(folder / "kontext.db"), FileBlobs(folder)
+    store, blobs = SqliteStore(folder / "kontext.db", busy_s=busy_s), FileBlobs(folder)
     sources = Sources(http, roots=roots)
     shelf = Shelf(blobs)
     originals = Originals(store, blobs, sources, shelf)

@@ -278,3 +278,20 @@ async def test_the_engine_lives_on_when_the_database_is_held_by_another(tmp_path
             second = await shop.generate("another car")
             job = await shop.until(second.job.id, *ENDED)
     assert job.status is JobStatus.COMPLETED
+
+
+async def test_a_step_that_a_bug_broke_is_taken_again_and_holds_no_lease_meanwhile(tmp_path: Path) -> None:
+    broken: list[int] = []
+
+    async def break_once() -> Snapshot:
+        if not broken:
+            broken.append(1)
+            raise RuntimeError("a bug in an adapter's look")
+        return DONE
+
+    provider = Scripted(creates=[waiting()], looks=[break_once])
+    with anyio.fail_after(30):
+        async with workshop(tmp_path, provider) as shop:
+            job = await shop.until((await shop.generate()).job.id, *ENDED)
+    assert job.status is JobStatus.COMPLETED
+    assert len(provider.creates) == 1

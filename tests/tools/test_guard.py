@@ -164,6 +164,32 @@ async def test_loopback_in_other_digits_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1.",
+        "0x7f.1",
+        "2130706433.",
+        "localhost.",
+        "a.localhost",
+        "nas.local",
+        "metadata.google.internal",
+        "127.0.0.1%2e",
+        "[::1%25lo]",
+        "[::ffff:10.0.0.1]",
+        "\uff11\uff12\uff17.1",
+    ],
+)
+def test_a_host_that_is_plainly_not_public_is_refused_though_nobody_here_resolves_it(host: str) -> None:
+    with pytest.raises(Blocked):
+        Guard(resolver=unknown).check_form(f"https://{host}/a.png")
+
+
+@pytest.mark.parametrize("host", ["93.184.216.34", "93.184.216.34.", f"[{PUBLIC6}]", "local.example", "1e100.example"])
+def test_a_host_that_may_be_public_passes_by_its_text(host: str) -> None:
+    Guard(resolver=unknown).check_form(f"https://{host}/a.png")
+
+
+@pytest.mark.parametrize(
     "host", ["a..b", "-", "a" * 70 + ".example", "xn--a", "☃..example", "a\x00b", "%00", "_", "\udcff"]
 )
 async def test_a_name_that_cannot_be_asked_for_is_refused_and_breaks_nothing(host: str) -> None:

@@ -56,7 +56,7 @@ CREATES = {**TAKEN, **LOST, **NOT_TAKEN}
     looks=st.lists(st.sampled_from(sorted(LOOKS)), max_size=4),
     images=st.integers(1, 3),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_send_is_accepted_twice_and_no_success_is_without_a_picture(
     creates: list[str], looks: list[str], images: int
 ) -> None:

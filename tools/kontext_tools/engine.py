@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import KontextError
-from kontext_tools.jobs import SendState
+from kontext_tools.jobs import Send, SendState
 from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
 from kontext_tools.steps import Steps
 from kontext_tools.stores.base import Claim, Store
@@ -33,6 +33,10 @@ RELEASE_WITHIN_S = 0.5
 IDLE_LOOK_S = 1.0
 """How often a process looks for what another one left: jobs of the dead, sends that wait for a slot."""
 MAX_DRIVEN = 64
+STOPPED_AGAIN_S = 10.0
+"""A step that could not be ended, for the store failed or a bug broke it, is taken again so much later."""
+SET_BACK_S = 1.0
+"""A wall clock that went back so far against the monotonic one was set back; less is the usual correction."""
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class Engine:
         self._process = secrets.token_hex(16)
         self._wake = anyio.Event()
         self._driven = 0
+        self._stopped: list[Send] = []
         self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
 
     @asynccontextmanager
@@ -109,10 +114,15 @@ class Engine:
         return accepted
 
     async def _run(self, tasks: TaskGroup) -> None:
-        await self._steps.sweep()
+        try:
+            await self._steps.sweep()
+        except KontextError as error:
+            log.warning("what dead processes left was not swept: %s", error.failure.code)
+        ahead_s = float("inf")
         while True:
             self._wake = anyio.Event()
             try:
+                ahead_s = await self._set_right(ahead_s)
                 claims = await self._claim()
                 idle_s = 0.0 if claims else await self._idle_s()
             except KontextError as error:
@@ -123,6 +133,18 @@ class Engine:
                 self._driven += 1
                 tasks.start_soon(self._drive, claim)
             await self._clock.wait(self._wake, idle_s)
+
+    async def _set_right(self, ahead_s: float) -> float:
+        """Mend the times in the rows where the wall clock was set back; rows of before the start may need it too.
+
+        Args:
+            ahead_s: how far the wall clock was ahead of the monotonic one at the last look.
+        """
+        now = self._clock.now()
+        ahead_now_s = now.timestamp() - self._clock.monotonic()
+        if ahead_now_s < ahead_s - SET_BACK_S:
+            await self._store.set_right(now=now, lease_until=now + timedelta(seconds=LEASE_S))
+        return ahead_now_s
 
     async def _claim(self) -> list[Claim]:
         room = MAX_DRIVEN - self._driven
@@ -147,12 +169,26 @@ class Engine:
             await self._steps.drive(claim, lambda: self._tell(job_id))
         except KontextError as error:
             log.warning("a step of %s stopped: %s", job_id, error.failure.code)
+            self._stopped.append(claim.send)
         except Exception:
             log.exception("a step of %s broke", job_id)
+            self._stopped.append(claim.send)
         finally:
             self._driven -= 1
             self._tell(job_id)
             self.wake()
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Give back what a step did not: its lease would else be renewed with the others, and the send stay stuck."""
+        while self._stopped:
+            again = self._clock.now() + timedelta(seconds=STOPPED_AGAIN_S)
+            try:
+                await self._store.give_back(self._stopped[0], due_at=again)
+            except KontextError as error:
+                log.warning("a lease was not given back: %s", error.failure.code)
+                return
+            self._stopped.pop(0)
 
     def _tell(self, job_id: str) -> None:
         for event in self._waiting.get(job_id, ()):
@@ -162,6 +198,7 @@ class Engine:
         never = anyio.Event()
         while True:
             await self._clock.wait(never, RENEW_EVERY_S)
+            await self._give_back()
             if not self._driven:
                 continue
             try:

@@ -51,15 +51,20 @@ class Finishing:
             await self._end(send, kept)
 
     async def _end(self, send: Send, kept: Kept) -> None:
+        news = kept.news
+        if kept.total and (kept.expired or kept.not_now) and kept.failure is not None:
+            missing = f"{kept.total} of {send.count} images were kept. {kept.failure.message}"
+            news = replace(news, warnings=(*news.warnings, missing))
         ended = replace(
             send,
             state=SendState.COMPLETED if kept.total else SendState.FAILED,
             failure=None if kept.total else kept.failure or dead_link(),
             cost=send.cost or Cost.listed(send.price),
-            pending_urls=(),
+            # Where nothing came of them, the addresses stay for a person to try.
+            pending_urls=() if kept.total else send.pending_urls,
             ended_at=self._clock.now(),
         )
-        await self._leased.save(ended, release=True, outputs=kept.outputs, news=kept.news)
+        await self._leased.save(ended, release=True, outputs=kept.outputs, news=news)
 
     async def _reask(self, send: Send, provider: Provider) -> None:
         assert send.remote_id is not None

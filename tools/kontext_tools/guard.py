@@ -10,7 +10,9 @@ An operator's own base address is trusted by its exact host and port. Facts that
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +28,9 @@ _ALSO_DENIED = tuple(
     for network in ("2002::/16", "2001::/32", "::/3", "4000::/2", "8000::/1", "168.63.129.16/32")
 )
 _PORTS = {"https": 443, "http": 80}
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LOCAL_NAMES = (".localhost", ".localdomain", ".local", ".internal", ".home.arpa")
+"""Names that stand for this machine or its network, whether or not they can be resolved here."""
 
 
 class Blocked(Exception):
@@ -79,7 +84,7 @@ class Guard:
         """Judge an address by its text alone, before anything is resolved.
 
         Raises:
-            Blocked: not https, a port but 443, or a user name and password in it.
+            Blocked: not https, a port but 443, a user name and password in it, or a host that is plainly not public.
         """
         parts = _split(url)
         if parts.username is not None or parts.password is not None:
@@ -90,6 +95,8 @@ class Guard:
             raise Blocked("only https addresses are fetched")
         if parts.port not in (None, 443):
             raise Blocked("only port 443 is fetched from")
+        if _is_plainly_not_public(parts.hostname or ""):
+            raise Blocked("the host is not on the public internet")
 
     async def check(self, url: str, *, by_proxy: bool = False) -> Target:
         """Judge an address and give where to connect.
@@ -129,6 +136,19 @@ def _split(url: str):  # noqa: ANN202  # SplitResult, whose port is judged here
     if not parts.hostname or parts.scheme not in _PORTS:
         raise Blocked("not an http address")
     return parts
+
+
+def _is_plainly_not_public(host: str) -> bool:
+    """Whether a host's spelling says so, whatever a resolver makes of it.
+
+    What we can't resolve still goes to a provider, who reads `127.0.0.1.` and `0x7f.1` as some resolvers do.
+    """
+    name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower().rstrip(".")
+    if "%" in name:  # an escape, or the zone of a link-local address
+        return True
+    if ":" in name or _NUMBER.fullmatch(name.rpartition(".")[2]):
+        return not is_public(name)
+    return f".{name}".endswith(_LOCAL_NAMES)
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

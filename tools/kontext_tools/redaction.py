@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 class Redactor:
     """Takes keys and signed queries out of any text before it is told, stored or logged."""
 
-    _SIGNED = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
+    # Whole addresses, cut at the mark afterwards: looking for the mark inside the pattern takes the square of a
+    # text that begins addresses without end, and such a text may be another party's.
+    _ADDRESS = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
     _BEARER = re.compile(r"\b(bearer|key|token)\s+[A-Za-z0-9._~+/=:-]{8,}", re.IGNORECASE)
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -23,8 +25,13 @@ class Redactor:
         """Give the text without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, "[key]")
-        text = self._SIGNED.sub(r"\1?[removed]", text)
+        text = self._ADDRESS.sub(_unsigned, text)
         return self._BEARER.sub(r"\1 [removed]", text)
+
+
+def _unsigned(address: re.Match[str]) -> str:
+    place, _, query = address[0].partition("?")
+    return f"{place}?[removed]" if query else address[0]
 
 
 def without_query(url: str) -> str:

@@ -101,7 +101,11 @@ class Sources:
             SourceUnreadable: no such file (with the nearest names), or no picture.
             SourceTooLarge: over 50 MB or 50 megapixels.
         """
-        return await anyio.to_thread.run_sync(lambda: self._from_file(path))
+        try:
+            data = await anyio.to_thread.run_sync(lambda: self._read(path))
+        except OSError:  # a name that changes while it is followed
+            raise self.not_allowed() from None
+        return await self.cleaned(data)
 
     async def from_data_uri(self, text: str) -> Picture:
         """Read a data URI of at most 10 MB decoded. Raises `SourceUnreadable`, `SourceTooLarge`."""
@@ -200,11 +204,6 @@ class Sources:
             fix="Pass a public https address, or the absolute path of a file.",
             field="image",
         )
-
-    def _from_file(self, path: Path) -> Picture:
-        data = self._read(path)
-        clean, facts = images.cleaned(data, keep_metadata=self._keep_metadata)
-        return Picture(facts=facts, data=clean)
 
     def _read(self, path: Path) -> bytes:
         # By name first, so that no device is opened; by what was opened afterwards, for names can be swapped.

@@ -11,13 +11,17 @@ nothing was taken leads back to `queued`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
+import anyio
+
 from kontext_tools import pacing
 from kontext_tools.clocks import Clock
-from kontext_tools.errors import Failure, KontextError, ProviderError
+from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBusy, StorageFull
 from kontext_tools.gates import Gates
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
@@ -28,6 +32,7 @@ from kontext_tools.stores.base import Store
 from kontext_tools.watching import Tell, Watching, unreadable
 
 BARRED_AGAIN_S = 5.0
+WRITE_AGAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +107,32 @@ class Submitting:
             # Taken, it says, and without an id there is nothing to ask about.
             await self._not_submitted(job, going, Verdict.UNKNOWN, unreadable())
             return
-        await self._gates.answered(send.provider)
         sent = replace(going, remote_id=snapshot.remote_id)
-        try:
-            await self._watching.absorb(job, sent, provider, snapshot, tell)
-        except LeaseLost:
-            # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
-            await self._store.bind(sent, now=self._clock.now())
-            raise
+
+        async def write() -> None:
+            try:
+                await self._watching.absorb(job, sent, provider, snapshot, tell)
+            except LeaseLost:
+                # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
+                if sent.remote_id is not None:
+                    await self._store.bind(sent, now=self._clock.now())
+                raise
+
+        with suppress(KontextError):  # a gate that is not opened costs a wait; the id comes first
+            await self._gates.answered(send.provider)
+        await self._until_written(write)
         await self._cancel_if_asked(job, provider, sent)
         await self._originals.copy(job)
+
+    async def _until_written(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write what became of a create, however long the store can't be written: it stands nowhere else."""
+        never = anyio.Event()
+        while True:
+            try:
+                return await write()
+            except (StorageBusy, StorageFull) as error:
+                log.warning("what became of a create waits to be written: %s", error.failure.code)
+                await self._clock.wait(never, WRITE_AGAIN_S)
 
     async def barred(self, job: Job, send: Send, failure: Failure) -> None:
         """Pass a send on, or let it wait, without asking a provider that has not answered for a while."""
@@ -123,8 +144,12 @@ class Submitting:
             await self._leased.later(replace(send, first_attempt_at=since), BARRED_AGAIN_S)
 
     async def _not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:
+        with suppress(KontextError):  # a gate that is not written costs a request; the verdict comes first
+            await self._gates.failed(send.provider, failure)
+        await self._until_written(lambda: self._write_not_submitted(job, send, verdict, failure))
+
+    async def _write_not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:
         now = self._clock.now()
-        await self._gates.failed(send.provider, failure)
         if verdict is Verdict.UNKNOWN:
             await self._leased.save(replace(send, state=SendState.UNKNOWN, failure=failure, ended_at=now), release=True)
         elif verdict is Verdict.NOT_TAKEN and (wait_s := self._again_s(send, failure, now)) is not None:

@@ -26,6 +26,19 @@ from kontext_server.simulator.state import State
 HOST = "127.0.0.1"
 
 
+class _Announcing(Server):
+    """Says that it listens only once a signal would end it well: a reader of that line may send one at once."""
+
+    def __init__(self, config: Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        self._announce()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A simulator that listens.
@@ -54,11 +67,14 @@ def serve(port: int, *, job_seconds: float = 2.0, output_seconds: float = 3600.0
     """
     with _listening(port) as listener:
         running = _running(listener, new_state(job_seconds=job_seconds, output_seconds=output_seconds))
-        server = _server(running.state)
-        click.echo(f"# The simulator listens on {running.base_url} and charges nothing. Settings to export:")
-        for name, value in running.settings_of().items():
-            click.echo(f"export {name}={value}")
-        click.echo(f"# What it saw: {running.base_url}/_sim/counter and {running.base_url}/_sim/journal")
+
+        def announce() -> None:
+            click.echo(f"# The simulator listens on {running.base_url} and charges nothing. Settings to export:")
+            for name, value in running.settings_of().items():
+                click.echo(f"export {name}={value}")
+            click.echo(f"# What it saw: {running.base_url}/_sim/counter and {running.base_url}/_sim/journal")
+
+        server = _server(running.state, announce)
         server.run(sockets=[listener])
 
 
@@ -105,8 +121,8 @@ def _running(listener: socket.socket, state: State) -> Running:
     return Running(base_url=root, port=port, state=state, settings=settings(root, "core.today"))
 
 
-def _server(state: State) -> Server:
-    return Server(
+def _server(state: State, announce: Callable[[], None] = lambda: None) -> Server:
+    return _Announcing(
         Config(
             build(state),
             http=BreakableProtocol,
@@ -117,5 +133,6 @@ def _server(state: State) -> Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-        )
+        ),
+        announce,
     )

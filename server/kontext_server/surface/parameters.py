@@ -58,7 +58,8 @@ _IMAGE = Parameter(
     name="image",
     kind=Kind.NAME,
     required=True,
-    max_chars=14_000_000,
+    # A data: URI of any length is read: over 10 MB it is refused as what it is, a source that is too large.
+    max_chars=1_000_000_000,
     aliases=("input_image", "image_url", "image_path", "input_image_url"),
     description="An earlier result (red-car-4k7q/1), an absolute path, an https URL or a data: URI.",
 )

@@ -209,7 +209,7 @@ class Eachlabs:
             _PHASES,
             remote_id=remote_id_of(fields.get("id")),
             outputs=_outputs(fields.get("output")),
-            reason=_reason(fields),
+            reason=self._wire.says.end_of(_reason(fields), _LOGS_CHARS),
             cost=_cost_of(fields.get("metrics")),
         )
 
@@ -281,4 +281,4 @@ def _outputs(output: Any) -> tuple[RemoteOutput, ...]:
 def _reason(fields: Mapping[str, Any]) -> str:
     """Give why a prediction failed: no field for it is published, so the end of the logs has to do."""
     told = next((value for name in _REASONS if (value := fields.get(name))), "it gave no reason")
-    return (told if isinstance(told, str) else json.dumps(told))[-_LOGS_CHARS:]
+    return told if isinstance(told, str) else json.dumps(told)

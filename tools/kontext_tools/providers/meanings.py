@@ -41,6 +41,9 @@ REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
 MOST_USD = 1000
 """A host that reports more for one job reports nonsense."""
 
+MOST_READ = 100_000
+"""Of an error's text: far beyond what is quoted, for a key cut in two here is not recognised by the redactor."""
+
 MODERATION_WORDS = ("(e005)", "flagged as sensitive", "nsfw", "content policy", "content_policy", "moderat", "safety")
 
 
@@ -160,6 +163,10 @@ class Meanings:
             raw_status=word,
         )
 
+    def end_of(self, said: str, most_chars: int) -> str:
+        """Give the last of a host's words; redacted first, for half a key is no key to the redactor."""
+        return self._redact(said)[-most_chars:]
+
     def words(self, reply: Reply) -> str:
         """Give the host's own words, redacted and quoted."""
         return quoted(self._redact(words_of(reply)))
@@ -241,8 +248,8 @@ def words_of(reply: Reply) -> str:
                 code: Any = data.get("code")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
                 return f"{code}: {_told(value)}" if isinstance(code, str) and code else _told(value)
     if data is None and b"<" not in reply.body[:200]:
-        return reply.body[:2000].decode("utf-8", "replace")
-    return "" if data is None else json.dumps(data)[:2000]
+        return reply.body[:MOST_READ].decode("utf-8", "replace")
+    return "" if data is None else json.dumps(data)[:MOST_READ]
 
 
 def _told(value: Any) -> str:

@@ -159,6 +159,10 @@ class Store(Protocol):
         """Give back every lease that this process holds: it stops."""
         ...
 
+    async def give_back(self, send: Send, *, due_at: datetime) -> None:
+        """Give back the lease of one send whose step did not end, under its fence; it is due again then."""
+        ...
+
     async def next_due(self) -> datetime | None:
         """Give when the next unleased send is due."""
         ...

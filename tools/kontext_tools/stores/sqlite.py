@@ -153,6 +153,10 @@ class SqliteStore:
         """Give ids of the newest jobs."""
         return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
 
+    async def give_back(self, send: Send, *, due_at: datetime) -> None:
+        """Give one lease back, unfinished."""
+        await self._write(lambda db: sqlite_claims.give_back(db, send, due_at=due_at))
+
     async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
         """Write what a person found out about an unknown job."""
         return await self._write(lambda db: sqlite_writes.resolve(db, owner, job_id, charged=charged, now=now))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kontext_tools.jobs import SendState
+from kontext_tools.jobs import Send, SendState
 from kontext_tools.stores import records
 from kontext_tools.stores.base import Claim
 from kontext_tools.stores.sqlite_reads import ACTIVE
@@ -69,7 +69,7 @@ def claim(
     return claims
 
 
-def _take(db: sqlite3.Connection, process: str, job_id: str, n: int, lease_until: datetime):  # noqa: ANN202  # a Send
+def _take(db: sqlite3.Connection, process: str, job_id: str, n: int, lease_until: datetime) -> Send:
     row = db.execute(
         """UPDATE sends SET lease_owner = ?, lease_us = ?, fence = fence + 1 WHERE job_id = ? AND n = ?
             RETURNING n, state, due_us, fence, doc""",
@@ -164,4 +164,13 @@ def release(db: sqlite3.Connection, process: str) -> None:
     db.execute(
         f"UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
         (process,),
+    )
+
+
+def give_back(db: sqlite3.Connection, send: Send, *, due_at: datetime) -> None:
+    """Give back the lease of one send whose step did not end, unless it is another's by now."""
+    db.execute(
+        f"""UPDATE sends SET lease_owner = NULL, lease_us = 0, due_us = ?
+            WHERE job_id = ? AND n = ? AND fence = ? AND state IN {ACTIVE}""",  # noqa: S608  # constant
+        (records.to_us(due_at), send.job_id, send.n, send.fence),
     )
