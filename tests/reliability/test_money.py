@@ -144,8 +144,9 @@ async def test_C17_ten_thousand_reservations_add_up_to_the_billionth(tmp_path: P
 
     def reserve_all(db: sqlite3.Connection) -> Decimal:
         job = a_job(price=each)
+        account = sqlite_ledger.Account.of(job)
         for _ in range(10_000):
-            sqlite_ledger.reserve(db, job, job.sends[0], START)
+            sqlite_ledger.reserve(db, account, job.sends[0], START)
         return sqlite_reads.spent(db, "ann", day="2026-11-20", unit=each.unit)
 
     try:

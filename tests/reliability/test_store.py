@@ -17,6 +17,7 @@ from kontext_tools.engine import LEASE_S
 from kontext_tools.errors import StorageBusy
 from kontext_tools.jobs import JobStatus, SendState
 from kontext_tools.providers.base import Phase, Snapshot
+from kontext_tools.stores import schema
 from support.at_simulator import ENDED, let_pass
 from support.by_hand import by_hand
 from support.fake_clock import FakeClock
@@ -158,13 +159,29 @@ def test_L07_a_row_that_is_damaged_is_told_and_the_server_lives(tmp_path: Path) 
     assert [answer["error"]["code"] for answer in answers] == ["storage_damaged"] * 2
 
 
+def as_of_version(version: int, database: Path) -> None:
+    """Make a database what an earlier release would have left: its own schema, and of the rows what fits in it."""
+    old = database.with_name("old.db")
+    with closing(sqlite3.connect(old, isolation_level=None)) as db:
+        for migration in schema.MIGRATIONS[:version]:
+            migration(db)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("ATTACH ? AS new", (str(database),))
+        tables = db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+        for (table,) in tables.fetchall():
+            columns = ", ".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
+            db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")  # ours
+    for leftover in database.parent.glob(database.name + "-*"):
+        leftover.unlink()
+    old.rename(database)
+
+
 def test_L07_an_older_database_is_carried_over_with_its_jobs(tmp_path: Path) -> None:
     database = tmp_path / "data" / "kontext.db"
     job_id = anyio.run(_one_job, database.parent)
     with closing(sqlite3.connect(database)) as db, db:
-        db.execute("DROP TABLE gates")
-        db.execute("PRAGMA user_version = 1")
         db.execute("UPDATE jobs SET owner = 'local'")
+    as_of_version(1, database)
     with running(job_seconds=0.1) as simulator, by_hand(tmp_path, simulator.settings) as server:
         old = server.call("get_status", job_id=job_id)
         new = server.call("edit_image", image=CAT, prompt="Make it sepia", wait_seconds=50)
@@ -198,7 +215,7 @@ async def test_L09_a_clock_that_jumps_neither_stalls_a_job_nor_makes_the_engine_
             clock.waits.clear()
             clock.set_by(jump_s)
             for _ in range(50):
-                await shop.store.next_due()
+                await shop.store.next_due(())
                 await anyio.wait_all_tasks_blocked()
             in_no_time = len(clock.waits)
             job = await shop.until(job_id, *ENDED)
@@ -224,7 +241,7 @@ async def test_L09_a_lease_and_a_wait_of_before_the_clock_was_set_back_are_over_
             now = clock.now()
             await shop.store.poke(leased, now=now)
             claims = await shop.store.claim(
-                "dead", now=now, lease_until=now + timedelta(seconds=LEASE_S), limit=1, slots={}
+                "dead", now=now, lease_until=now + timedelta(seconds=LEASE_S), limit=1, slots={"core.today": 4}
             )
             await shop.store.gate("core.today", closed_until=now + timedelta(seconds=60))
         assert len(claims) == 1

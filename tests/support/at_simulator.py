@@ -38,7 +38,7 @@ async def let_pass(shop: Workshop, seconds: float, *, step_s: float = 1.0) -> No
     """Let time pass in steps, each long enough for the engine to do what is due."""
     for _ in range(round(seconds / step_s)):
         shop.clock.advance(step_s)
-        await shop.store.next_due()
+        await shop.store.next_due(())
         await anyio.wait_all_tasks_blocked()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -68,6 +69,19 @@ async def admit(store: SqliteStore, job: Job, *, caps: Caps | None = None, now: 
     return await store.admit(job, caps=caps or Caps.none(), price=price, now=now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A claim and the send that it names, as it stood right after."""
+
+    claim: Claim
+    send: Send
+
+    @property
+    def orphan(self) -> bool:
+        """Whether its owner died between the intent and the answer."""
+        return self.claim.orphan
+
+
 async def claim_all(
     store: SqliteStore,
     process: str = "one",
@@ -76,7 +90,15 @@ async def claim_all(
     lease_until: datetime,
     limit: int = 100,
     slots: int = 100,
-) -> list[Claim]:
+) -> list[Taken]:
     """Claim what is due, with so many slots at every provider that the tests name."""
     by_name: dict[str, int] = {"fal": slots, "bfl": slots}
-    return list(await store.claim(process, now=now, lease_until=lease_until, limit=limit, slots=by_name))
+    claims = await store.claim(process, now=now, lease_until=lease_until, limit=limit, slots=by_name)
+    return [Taken(claim=claim, send=await send_of(store, claim)) for claim in claims]
+
+
+async def send_of(store: SqliteStore, claim: Claim) -> Send:
+    """Give the send that a claim names."""
+    job = await store.any_job(claim.job_id)
+    assert job is not None
+    return job.sends[claim.n - 1]

@@ -15,6 +15,7 @@ from kontext_tools.jobs import JobStatus, SendState
 from kontext_tools.providers.base import CancelOutcome, FetchFailed, Phase, Snapshot
 from kontext_tools.views import Call
 from support.fake_clock import FakeClock
+from support.rows import send_of
 from support.scripted import OFFER, Scripted, waiting
 from support.workshop import OWNER, output, workshop
 
@@ -81,9 +82,13 @@ async def test_a_ready_job_whose_process_died_is_fetched_again_by_its_id(tmp_pat
         async with workshop(tmp_path, provider, clock=clock, running=False) as shop:
             clock.advance(LEASE_S + 1)
             (claim,) = await shop.store.claim(
-                "dead", now=clock.now(), lease_until=clock.now() + timedelta(seconds=LEASE_S), limit=9, slots={}
+                "dead",
+                now=clock.now(),
+                lease_until=clock.now() + timedelta(seconds=LEASE_S),
+                limit=9,
+                slots={"core.today": 4},
             )
-            ready = replace(claim.send, state=SendState.READY, working=True)
+            ready = replace(await send_of(shop.store, claim), state=SendState.READY, working=True)
             assert await shop.store.save(ready, now=clock.now(), release=False)
             clock.advance(LEASE_S + 1)
         async with workshop(tmp_path, provider, clock=clock) as shop:

@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import KontextError
-from kontext_tools.jobs import Send, SendState
+from kontext_tools.jobs import SendState
 from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
 from kontext_tools.steps import Steps
 from kontext_tools.stores.base import Claim, Store
@@ -59,7 +59,7 @@ class Engine:
         self._process = secrets.token_hex(16)
         self._wake = anyio.Event()
         self._driven = 0
-        self._stopped: list[Send] = []
+        self._stopped: list[Claim] = []
         self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
 
     @asynccontextmanager
@@ -156,7 +156,7 @@ class Engine:
         return list(await self._store.claim(self._process, now=now, lease_until=lease_until, limit=room, slots=slots))
 
     async def _idle_s(self) -> float:
-        due = await self._store.next_due()
+        due = await self._store.next_due(self._providers)
         if due is None:
             return IDLE_LOOK_S
         wait_s = (due - self._clock.now()).total_seconds()
@@ -164,15 +164,15 @@ class Engine:
         return min(wait_s, IDLE_LOOK_S) if wait_s > 0 else IDLE_LOOK_S / 4
 
     async def _drive(self, claim: Claim) -> None:
-        job_id = claim.send.job_id
+        job_id = claim.job_id
         try:
             await self._steps.drive(claim, lambda: self._tell(job_id))
         except KontextError as error:
             log.warning("a step of %s stopped: %s", job_id, error.failure.code)
-            self._stopped.append(claim.send)
+            self._stopped.append(claim)
         except Exception:
             log.exception("a step of %s broke", job_id)
-            self._stopped.append(claim.send)
+            self._stopped.append(claim)
         finally:
             self._driven -= 1
             self._tell(job_id)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from kontext_tools.clocks import Clock
 from kontext_tools.jobs import Job, Output, Send
-from kontext_tools.stores.base import JobNews, Store
+from kontext_tools.stores.base import Claim, JobNews, Store
 
 
 class LeaseLost(Exception):
@@ -33,18 +33,32 @@ class Leased:
             raise LeaseLost
         return job
 
+    async def claimed(self, claim: Claim) -> tuple[Job, Send]:
+        """Give a claimed send and its job. Raises `LeaseLost` where the job was deleted or another claimed it since."""
+        job = await self._store.any_job(claim.job_id)
+        if job is None or (send := job.sends[claim.n - 1]).fence != claim.fence:
+            raise LeaseLost
+        return job, send
+
     async def save(
-        self, send: Send, *, release: bool, outputs: Sequence[Output] = (), news: JobNews | None = None
+        self,
+        send: Send,
+        *,
+        release: bool,
+        outputs: Sequence[Output] = (),
+        news: JobNews | None = None,
+        durable: bool = True,
     ) -> None:
-        """Write a send and what it brought.
+        """Write a send and what it brought. `durable` is false for what a power cut may undo.
 
         Raises:
             LeaseLost: the lease is another's, or a cancel was asked for before this intent.
         """
-        written = await self._store.save(send, now=self._clock.now(), release=release, outputs=outputs, news=news)
-        if not written:
+        now = self._clock.now()
+        if not await self._store.save(send, now=now, release=release, outputs=outputs, news=news, durable=durable):
             raise LeaseLost
 
     async def later(self, send: Send, wait_s: float) -> None:
-        """Give the send back, due again in so many seconds."""
-        await self.save(replace(send, due_at=self._clock.now() + timedelta(seconds=wait_s)), release=True)
+        """Give the send back, as it stands, due again in so many seconds."""
+        due = self._clock.now() + timedelta(seconds=wait_s)
+        await self.save(replace(send, due_at=due), release=True, durable=False)

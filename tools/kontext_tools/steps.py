@@ -26,8 +26,6 @@ from kontext_tools.stores.base import Claim, Store
 from kontext_tools.submitting import Submitting
 from kontext_tools.watching import Tell, Watching
 
-NO_PROVIDER_AGAIN_S = 60.0
-
 log = logging.getLogger(__name__)
 
 
@@ -64,22 +62,20 @@ class Steps:
     async def drive(self, claim: Claim, tell: Tell) -> None:
         """Take one step and give the lease back. `tell` is called at every change that somebody may wait for."""
         try:
+            job, send = await self._leased.claimed(claim)
             if claim.orphan:
-                await self._orphaned(claim.send)
+                await self._orphaned(send)
             else:
-                await self._drive(await self._leased.job(claim.send), claim, tell)
+                await self._drive(job, send, claim, tell)
         except LeaseLost:
-            log.info("the lease of %s is another's", claim.send.job_id)
+            log.info("the lease of %s is another's", claim.job_id)
 
-    async def _drive(self, job: Job, claim: Claim, tell: Tell) -> None:
-        send = claim.send
-        provider = self._providers.get(send.provider)
+    async def _drive(self, job: Job, send: Send, claim: Claim, tell: Tell) -> None:
+        provider = self._providers[send.provider]
         if claim.probe:
             self._gates.probing(send.provider)
         if send.state is SendState.QUEUED and job.cancel_requested:
             await self._leased.save(dropped(send, self._clock.now()), release=True)
-        elif provider is None:
-            await self._leased.later(send, NO_PROVIDER_AGAIN_S)
         elif claim.barred:
             await self._submitting.barred(job, send, not_answering(send.provider))
         elif send.state is SendState.QUEUED:

@@ -73,7 +73,7 @@ class Watching:
         if wait_s is None:
             wait_s = pacing.back_off_s(send.misses + 1, self._random.uniform(-1, 1))
         due = now + timedelta(seconds=min(wait_s, pacing.LONGEST_RETRY_AFTER_S))
-        await self._leased.save(replace(send, misses=send.misses + 1, due_at=due), release=True)
+        await self._leased.save(replace(send, misses=send.misses + 1, due_at=due), release=True, durable=False)
 
     async def absorb(self, job: Job, send: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> None:
         """Write what the provider said; go on to the archive when it is done."""
@@ -99,7 +99,7 @@ class Watching:
         elif snapshot.phase is Phase.DONE:
             urls = tuple((output.url, output.seed) for output in snapshot.outputs if output.url is not None)
             ready = replace(send, state=SendState.READY, pending_urls=urls, working=True)
-            await self._leased.save(ready, release=False)
+            await self._leased.save(ready, release=False, durable=not _can_be_asked_again(send))
             tell()
             await self._finishing.finish(job, ready, provider, snapshot.outputs)
         else:
@@ -125,7 +125,12 @@ class Watching:
             working=snapshot.phase is Phase.WORKING,
             due_at=now + timedelta(seconds=wait_s),
         )
-        await self._leased.save(running, release=True)
+        await self._leased.save(running, release=True, durable=not _can_be_asked_again(send))
+
+
+def _can_be_asked_again(send: Send) -> bool:
+    """Whether what was just learnt of a send may be lost in a power cut: its remote id is on the disk."""
+    return send.state is SendState.SUBMITTED
 
 
 def unreadable() -> Failure:

@@ -85,7 +85,7 @@ async def test_a_write_that_releases_ends_the_lease_at_once(store: SqliteStore, 
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
     await brought_to(store, mine.send, SendState.INTENT, SendState.SUBMITTED, due_at=after(5))
-    assert await store.next_due() == after(5)
+    assert await store.next_due(["fal"]) == after(5)
     assert await claim_all(other, "two", now=after(4), lease_until=after(60)) == []
     assert len(await claim_all(other, "two", now=after(5), lease_until=after(60))) == 1
 
@@ -194,16 +194,16 @@ async def test_a_poke_makes_running_sends_due_and_never_later_than_they_were(sto
     (mine,) = await claim_all(store, lease_until=after(60))
     await brought_to(store, mine.send, SendState.INTENT, SendState.SUBMITTED, due_at=after(30))
     await store.poke("red-car-4k7q", now=after(10))
-    assert await store.next_due() == after(10)
+    assert await store.next_due(["fal"]) == after(10)
     await store.poke("red-car-4k7q", now=after(20))
-    assert await store.next_due() == after(10)
+    assert await store.next_due(["fal"]) == after(10)
 
 
 async def test_nothing_is_due_where_nothing_runs(store: SqliteStore) -> None:
-    assert await store.next_due() is None
+    assert await store.next_due(["fal"]) is None
     await admit(store, a_job())
     await store.request_cancel("ann", "red-car-4k7q", now=START)
-    assert await store.next_due() is None
+    assert await store.next_due(["fal"]) is None
 
 
 async def test_an_image_that_is_kept_twice_is_kept_once(store: SqliteStore) -> None:

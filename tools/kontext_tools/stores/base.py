@@ -9,7 +9,7 @@ Any verb may raise `StorageBusy`, `StorageFull` or `StorageDamaged`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -37,10 +37,15 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A send under this process's lease. A write under an older fence is refused."""
+    """A send under this process's lease. A write under an older fence is refused.
 
-    send: Send
-    orphan: bool
+    It names the send and does not hold it: a row that cannot be read stops its own step and no other.
+    """
+
+    job_id: str
+    n: int
+    fence: int
+    orphan: bool = False
     """Whether it was found in `intent`: its owner died between the intent and the answer."""
     barred: bool = False
     """Whether its provider's gate is closed: it may be passed on, not sent."""
@@ -159,12 +164,12 @@ class Store(Protocol):
         """Give back every lease that this process holds: it stops."""
         ...
 
-    async def give_back(self, send: Send, *, due_at: datetime) -> None:
+    async def give_back(self, claim: Claim, *, due_at: datetime) -> None:
         """Give back the lease of one send whose step did not end, under its fence; it is due again then."""
         ...
 
-    async def next_due(self) -> datetime | None:
-        """Give when the next unleased send is due."""
+    async def next_due(self, providers: Iterable[str]) -> datetime | None:
+        """Give when the next unleased send at one of the providers is due."""
         ...
 
     async def save(
@@ -175,6 +180,7 @@ class Store(Protocol):
         release: bool,
         outputs: Sequence[Output] = (),
         news: JobNews | None = None,
+        durable: bool = True,
     ) -> bool:
         """Write a send and what it brought, settle its money when it ends; false where the lease is another's now.
 
@@ -186,6 +192,7 @@ class Store(Protocol):
             release: whether the lease ends with this write.
             outputs: newly kept images.
             news: about the job as a whole.
+            durable: whether it must outlive a power cut; what was only asked can be asked again.
         """
         ...
 

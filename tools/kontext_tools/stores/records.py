@@ -7,12 +7,12 @@ Below: jobs, edits, images, changes, budget, errors.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from kontext_tools.budget import Cost, Price, Unit
 from kontext_tools.changes import Change
@@ -20,6 +20,9 @@ from kontext_tools.edits import Edit
 from kontext_tools.errors import Failure, StorageDamaged
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -91,16 +94,20 @@ def damaged() -> StorageDamaged:
     )
 
 
-@contextmanager
-def _sound() -> Generator[None]:
+def _sound(read: Callable[P, T]) -> Callable[P, T]:
     """Tell a document that is not as we wrote it as what it is: a damaged database."""
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
-        raise damaged() from error
+
+    @wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
+            raise damaged() from error
+
+    return reading
 
 
-@_sound()
+@_sound
 def job_fields(doc: str) -> dict[str, Any]:
     """Read what `job_doc` gave, as arguments of `Job`."""
     data = json.loads(doc)
@@ -142,7 +149,7 @@ def send_doc(send: Send) -> str:
     return json.dumps(data, ensure_ascii=False)
 
 
-@_sound()
+@_sound
 def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str) -> Send:
     """Read a send's columns and what `send_doc` gave."""
     data = json.loads(doc)

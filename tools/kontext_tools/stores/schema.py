@@ -64,7 +64,18 @@ def m002_gates(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger, m002_gates)
+def m003_lines(db: sqlite3.Connection) -> None:
+    """Index what runs as the lines that a claim walks, and leases by who holds them: a move touches two indexes."""
+    for replaced in ("sends_due", "sends_in_flight", "sends_taken_up"):
+        db.execute(f"DROP INDEX {replaced}")
+    db.execute(
+        """CREATE INDEX sends_active ON sends (state, provider, due_us)
+            WHERE state IN ('queued', 'intent', 'submitted', 'ready')"""
+    )
+    db.execute("CREATE INDEX sends_leased ON sends (lease_owner) WHERE lease_owner IS NOT NULL")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger, m002_gates, m003_lines)
 
 
 def version_of(db: sqlite3.Connection) -> int:

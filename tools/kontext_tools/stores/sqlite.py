@@ -1,22 +1,25 @@
 """The embedded store: SQLite in WAL, one writer connection and one reader, each in a worker thread.
 
 What this is: the async face, the opening and the translation of SQLite's errors. What it is not: the statements
-(`sqlite_writes`, `sqlite_reads`). Above: app, engine, studio. Below: schema, records.
+(`sqlite_writes`, `sqlite_reads`) or who shares a transaction (`turns`). Above: app, engine, studio. Below: schema,
+records, turns.
 
 Several processes open one file at once (two desktop clients on one data folder): write transactions are short,
 take the lock at their first statement, and wait `BUSY_S` for another's.
+
+A write is durable, on the disk before it is told, unless it says that a power cut may undo it: leases and due times
+mean nothing to a machine that starts anew. No kill of a process undoes either kind.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
 import anyio.to_thread
 
 from kontext_tools.budget import Caps, Price, Spending, Unit
@@ -25,11 +28,11 @@ from kontext_tools.folders import make_private
 from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.stores import records, schema, sqlite_claims, sqlite_ledger, sqlite_reads, sqlite_writes
 from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews
+from kontext_tools.stores.turns import Turns, Work
 
 BUSY_S = 5.0
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
 
 class SqliteStore:
@@ -40,8 +43,9 @@ class SqliteStore:
         self._busy_s = busy_s
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._one_write = anyio.CapacityLimiter(1)
-        self._one_read = anyio.CapacityLimiter(1)
+        self._writes = Turns(self._begin_write)
+        self._reads = Turns(self._begin_read)
+        self._durable = True
 
     async def open(self) -> None:
         """Open and migrate; a failure shows again at every verb, which tries once more."""
@@ -66,20 +70,21 @@ class SqliteStore:
     ) -> Sequence[Claim]:
         """Take due sends under a lease."""
         return await self._write(
-            lambda db: sqlite_claims.claim(db, process, now=now, lease_until=lease_until, limit=limit, slots=slots)
+            lambda db: sqlite_claims.claim(db, process, now=now, lease_until=lease_until, limit=limit, slots=slots),
+            durable=False,
         )
 
     async def renew(self, process: str, *, until: datetime) -> None:
         """Lengthen this process's leases."""
-        await self._write(lambda db: sqlite_claims.renew(db, process, until=until))
+        await self._write(lambda db: sqlite_claims.renew(db, process, until=until), durable=False)
 
     async def set_right(self, *, now: datetime, lease_until: datetime) -> None:
         """Pull in times that a clock which was set back left ahead."""
-        await self._write(lambda db: sqlite_claims.set_right(db, now=now, lease_until=lease_until))
+        await self._write(lambda db: sqlite_claims.set_right(db, now=now, lease_until=lease_until), durable=False)
 
     async def release(self, process: str) -> None:
         """Give this process's leases back."""
-        await self._write(lambda db: sqlite_claims.release(db, process))
+        await self._write(lambda db: sqlite_claims.release(db, process), durable=False)
 
     async def save(
         self,
@@ -89,10 +94,12 @@ class SqliteStore:
         release: bool,
         outputs: Sequence[Output] = (),
         news: JobNews | None = None,
+        durable: bool = True,
     ) -> bool:
         """Write a send under its fence."""
         return await self._write(
-            lambda db: sqlite_writes.save(db, send, now=now, release=release, outputs=outputs, news=news)
+            lambda db: sqlite_writes.save(db, send, now=now, release=release, outputs=outputs, news=news),
+            durable=durable,
         )
 
     async def hand_over(self, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
@@ -104,7 +111,8 @@ class SqliteStore:
     ) -> None:
         """Hold a provider's creates back, or all that is asked of it."""
         await self._write(
-            lambda db: sqlite_claims.gate(db, provider, creates_until=creates_until, closed_until=closed_until)
+            lambda db: sqlite_claims.gate(db, provider, creates_until=creates_until, closed_until=closed_until),
+            durable=False,
         )
 
     async def bind(self, send: Send, *, now: datetime) -> bool:
@@ -117,7 +125,7 @@ class SqliteStore:
 
     async def poke(self, job_id: str, *, now: datetime) -> None:
         """Make a job's running sends due."""
-        await self._write(lambda db: sqlite_writes.poke(db, job_id, now=now))
+        await self._write(lambda db: sqlite_writes.poke(db, job_id, now=now), durable=False)
 
     async def request_cancel(self, owner: str, job_id: str, *, now: datetime) -> Job | None:
         """Note a cancel; end what is queued."""
@@ -153,9 +161,9 @@ class SqliteStore:
         """Give ids of the newest jobs."""
         return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
 
-    async def give_back(self, send: Send, *, due_at: datetime) -> None:
+    async def give_back(self, claim: Claim, *, due_at: datetime) -> None:
         """Give one lease back, unfinished."""
-        await self._write(lambda db: sqlite_claims.give_back(db, send, due_at=due_at))
+        await self._write(lambda db: sqlite_claims.give_back(db, claim, due_at=due_at), durable=False)
 
     async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
         """Write what a person found out about an unknown job."""
@@ -165,59 +173,40 @@ class SqliteStore:
         """Give the ledger by day, provider and unit."""
         return await self._read(lambda db: sqlite_ledger.usage(db, owner, days=days))
 
-    async def next_due(self) -> datetime | None:
+    async def next_due(self, providers: Iterable[str]) -> datetime | None:
         """Give when the next send is due."""
-        return await self._read(sqlite_reads.next_due)
+        return await self._read(lambda db: sqlite_claims.next_due(db, providers))
 
     async def spent(self, owner: str, *, day: str, unit: Unit) -> Decimal:
         """Give what was spent or reserved on a day."""
         return await self._read(lambda db: sqlite_reads.spent(db, owner, day=day, unit=unit))
 
-    async def _write(self, work: Work[T]) -> T:
-        def run() -> T:
-            if self._writer is None:
-                self._writer = self._connect()
-            db = self._writer
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(db)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            return result
-
-        return await self._in_thread(run, self._one_write)
+    async def _write(self, work: Work[T], *, durable: bool = True) -> T:
+        return await _told(self._writes.take(work, durable=durable))
 
     async def _read(self, work: Work[T]) -> T:
         if self._writer is None:
             await self._write(lambda _: None)
+        return await _told(self._reads.take(work))
 
-        def run() -> T:
-            if self._reader is None:
-                self._reader = self._attach()
-            db = self._reader
-            # One snapshot for all of a job's tables: a job that reads as ended has its images.
-            db.execute("BEGIN")
-            try:
-                return work(db)
-            finally:
-                if db.in_transaction:
-                    db.execute("COMMIT")
+    def _begin_write(self, durable: bool) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = self._connect()
+            self._durable = True
+        db = self._writer
+        if durable is not self._durable:
+            # NORMAL writes the log without waiting for the disk; the next durable commit brings it there as well.
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        db.execute("BEGIN IMMEDIATE")
+        return db
 
-        return await self._in_thread(run, self._one_read)
-
-    async def _in_thread(self, run: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
-        try:
-            return await anyio.to_thread.run_sync(run, limiter=limiter)
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        except OSError as error:
-            raise StorageFull(
-                "The data folder cannot be written.",
-                fix="A person must free space or mend the rights of KONTEXT_DATA_DIR.",
-            ) from error
+    def _begin_read(self, _: bool) -> sqlite3.Connection:
+        if self._reader is None:
+            self._reader = self._attach()
+        # One snapshot for all of a job's tables: a job that reads as ended has its images.
+        self._reader.execute("BEGIN")
+        return self._reader
 
     def _connect(self) -> sqlite3.Connection:
         make_private(self._path.parent)
@@ -248,6 +237,19 @@ class SqliteStore:
             db.close()
             raise
         return db
+
+
+async def _told(work: Awaitable[T]) -> T:
+    """Await a piece of work; what went wrong is told in the contract's words."""
+    try:
+        return await work
+    except sqlite3.Error as error:
+        raise translated(error) from error
+    except OSError as error:
+        raise StorageFull(
+            "The data folder cannot be written.",
+            fix="A person must free space or mend the rights of KONTEXT_DATA_DIR.",
+        ) from error
 
 
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})

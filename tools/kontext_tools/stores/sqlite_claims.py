@@ -1,17 +1,19 @@
 """The SQLite store's leases: which sends a process takes up, and which are held back. Above: sqlite. Below: records.
 
 A send that may not be taken is left out by the query itself: were it passed over afterwards, a long line of such sends
-would hide the others.
+would hide the others. Each query walks one line of the index `sends_active`, in order, and stops where it has enough.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
-from kontext_tools.jobs import Send, SendState
+from kontext_tools.jobs import SendState
 from kontext_tools.stores import records
 from kontext_tools.stores.base import Claim
 from kontext_tools.stores.sqlite_reads import ACTIVE
@@ -31,6 +33,18 @@ class _Gates:
     ajar: frozenset[str]
 
 
+@dataclass(slots=True)
+class _Due:
+    """A send that is due, by its row, and how it is to be taken."""
+
+    rowid: int
+    due_us: int
+    orphan: bool = False
+    barred: bool = False
+    probes: str = ""
+    """The provider whose gate it tries."""
+
+
 def claim(
     db: sqlite3.Connection,
     process: str,
@@ -43,51 +57,87 @@ def claim(
     """Take due sends under a lease: finished outputs first, queued ones last and only as far as there are slots."""
     now_us = records.to_us(now)
     gates = _gates(db, now_us)
-    due = _due(db, gates, now_us, limit * 4)
-    queued = {provider for _, _, state, provider in due if state == SendState.QUEUED}
-    free = {provider: _free_slots(db, provider, slots.get(provider, 0), now_us) for provider in queued}
-    probed: set[str] = set()
-    claims: list[Claim] = []
-    for job_id, n, state, provider in due:
-        if len(claims) == limit:
-            break
-        asks = state in (SendState.QUEUED, SendState.SUBMITTED)
-        closed = asks and (provider in gates.closed or provider in probed)
-        if closed and state == SendState.SUBMITTED:
-            continue
-        if state == SendState.QUEUED and not closed:
-            if free[provider] <= 0:
-                continue
-            free[provider] -= 1
-        probe = asks and not closed and provider in gates.ajar
-        if probe:
-            probed.add(provider)
-        send = _take(db, process, job_id, n, lease_until)
-        claims.append(Claim(send=send, orphan=state == SendState.INTENT, barred=closed, probe=probe))
-    for provider in probed:
+    ready, queued = list[_Due](), list[_Due]()
+    # An orphan ends by itself, whether its provider is still configured or not.
+    out = [_Due(rowid, due_us, orphan=True) for rowid, due_us in _line(db, SendState.INTENT, None, now_us, limit)]
+    for provider, most in slots.items():
+        ready += [_Due(*row) for row in _line(db, SendState.READY, provider, now_us, limit)]
+        looks, creates = _asks(db, provider, most, gates, now_us, limit)
+        out += looks
+        queued += creates
+    by_due = attrgetter("due_us")
+    due = [*sorted(ready, key=by_due), *sorted(out, key=by_due), *sorted(queued, key=by_due)][:limit]
+    for provider in {one.probes for one in due if one.probes}:
         gate(db, provider, creates_until=None, closed_until=now + PROBE_EVERY)
+    return _take(db, process, due, lease_until)
+
+
+def _take(db: sqlite3.Connection, process: str, due: list[_Due], lease_until: datetime) -> list[Claim]:
+    rows = db.execute(
+        f"""UPDATE sends SET lease_owner = ?, lease_us = ?, fence = fence + 1
+            WHERE rowid IN ({", ".join("?" * len(due))}) RETURNING rowid, job_id, n, fence""",  # noqa: S608  # marks
+        (process, records.to_us(lease_until), *(one.rowid for one in due)),
+    ).fetchall()
+    taken = {rowid: named for rowid, *named in rows}
+    claims: list[Claim] = []
+    for one in due:
+        job_id, n, fence = taken[one.rowid]
+        claims.append(
+            Claim(job_id=job_id, n=n, fence=fence, orphan=one.orphan, barred=one.barred, probe=bool(one.probes))
+        )
     return claims
 
 
-def _take(db: sqlite3.Connection, process: str, job_id: str, n: int, lease_until: datetime) -> Send:
-    row = db.execute(
-        """UPDATE sends SET lease_owner = ?, lease_us = ?, fence = fence + 1 WHERE job_id = ? AND n = ?
-            RETURNING n, state, due_us, fence, doc""",
-        (process, records.to_us(lease_until), job_id, n),
-    ).fetchone()
-    return records.send_from(job_id, *row)
+def _asks(
+    db: sqlite3.Connection, provider: str, slots: int, gates: _Gates, now_us: int, limit: int
+) -> tuple[list[_Due], list[_Due]]:
+    """Give the looks and the creates that may be asked of a provider now.
+
+    While its gate is closed there are no looks, and creates are taken only to be passed on; of a gate that is ajar,
+    the first that is due tries it, and for the others it is closed.
+    """
+    closed = provider in gates.closed
+    looks = [] if closed else [_Due(*row) for row in _line(db, SendState.SUBMITTED, provider, now_us, limit)]
+    creates: list[_Due] = []
+    if provider not in gates.holding:
+        creates = [_Due(*row) for row in _line(db, SendState.QUEUED, provider, now_us, limit)]
+    free = 0 if closed or not creates else _free_slots(db, provider, slots, now_us)
+    if provider in gates.ajar:
+        first = looks[0] if looks else creates[0] if creates and free > 0 else None
+        if first is not None:
+            first.probes, closed, looks = provider, True, [one for one in looks if one is first]
+    if not closed:
+        return looks, creates[: max(0, free)]
+    for one in creates:
+        one.barred = not one.probes
+    return looks, creates
 
 
-def _due(db: sqlite3.Connection, gates: _Gates, now_us: int, limit: int) -> list[tuple[str, int, str, str]]:
-    held, closed = sorted(gates.holding), sorted(gates.closed)
+def _line(
+    db: sqlite3.Connection, state: SendState, provider: str | None, now_us: int, limit: int
+) -> Iterable[tuple[int, int]]:
+    """Give `(rowid, due_us)` of the sends in one state that are due and unleased, at one provider or at any."""
+    at = "" if provider is None else "AND provider = ?3"
     return db.execute(
-        f"""SELECT job_id, n, state, provider FROM sends
-            WHERE state IN {ACTIVE} AND due_us <= ? AND lease_us <= ?
-                AND NOT (state = 'queued' AND provider IN ({", ".join("?" * len(held))}))
-                AND NOT (state = 'submitted' AND provider IN ({", ".join("?" * len(closed))}))
-            ORDER BY state = 'ready' DESC, state = 'queued', due_us LIMIT ?""",  # noqa: S608  # constants and marks
-        (now_us, now_us, *held, *closed, limit),
+        f"""SELECT rowid, due_us FROM sends INDEXED BY sends_active
+            WHERE state IN {ACTIVE} AND state = '{state}' {at} AND due_us <= ?1 AND lease_us <= ?1
+            ORDER BY due_us LIMIT ?2""",  # noqa: S608  # constants
+        (now_us, limit) if provider is None else (now_us, limit, provider),
     ).fetchall()
+
+
+def next_due(db: sqlite3.Connection, providers: Iterable[str]) -> datetime | None:
+    """Give when the next running send that nobody drives is due: the head of each line is looked at."""
+    states = ", ".join(f"('{state}')" for state in (SendState.READY, SendState.SUBMITTED, SendState.QUEUED))
+    (due_us,) = db.execute(
+        f"""SELECT MIN((SELECT due_us FROM sends INDEXED BY sends_active
+                WHERE state IN {ACTIVE} AND state = states.column1 AND provider = providers.value
+                    AND lease_owner IS NULL
+                ORDER BY due_us LIMIT 1))
+            FROM (VALUES {states}) AS states, json_each(?) AS providers""",  # noqa: S608  # constants
+        (json.dumps(list(providers)),),
+    ).fetchone()
+    return None if due_us is None else records.from_us(due_us)
 
 
 def _gates(db: sqlite3.Connection, now_us: int) -> _Gates:
@@ -120,11 +170,11 @@ def gate(
 def _free_slots(db: sqlite3.Connection, provider: str, slots: int, now_us: int) -> int:
     # The LIMIT bounds the count: how many more than `slots` are in flight is of no interest.
     (taken,) = db.execute(
-        """SELECT COUNT(*) FROM (
-            SELECT 1 FROM sends WHERE provider = ?1 AND state IN ('intent', 'submitted')
+        f"""SELECT COUNT(*) FROM (
+            SELECT 1 FROM sends WHERE provider = ?1 AND state IN ('intent', 'submitted') AND state IN {ACTIVE}
             UNION ALL
-            SELECT 1 FROM sends WHERE provider = ?1 AND state = 'queued' AND lease_us > MAX(0, ?2)
-            LIMIT ?3)""",
+            SELECT 1 FROM sends WHERE provider = ?1 AND state = 'queued' AND lease_owner IS NOT NULL AND lease_us > ?2
+            LIMIT ?3)""",  # noqa: S608  # constant
         (provider, now_us, slots),
     ).fetchone()
     return slots - taken
@@ -132,10 +182,7 @@ def _free_slots(db: sqlite3.Connection, provider: str, slots: int, now_us: int) 
 
 def renew(db: sqlite3.Connection, process: str, *, until: datetime) -> None:
     """Lengthen the leases of a process."""
-    db.execute(
-        f"UPDATE sends SET lease_us = ? WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
-        (records.to_us(until), process),
-    )
+    db.execute("UPDATE sends SET lease_us = ? WHERE lease_owner = ?", (records.to_us(until), process))
 
 
 def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -> None:
@@ -161,16 +208,13 @@ def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -
 
 def release(db: sqlite3.Connection, process: str) -> None:
     """Give the leases of a process back."""
-    db.execute(
-        f"UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
-        (process,),
-    )
+    db.execute("UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ?", (process,))
 
 
-def give_back(db: sqlite3.Connection, send: Send, *, due_at: datetime) -> None:
+def give_back(db: sqlite3.Connection, claim: Claim, *, due_at: datetime) -> None:
     """Give back the lease of one send whose step did not end, unless it is another's by now."""
     db.execute(
         f"""UPDATE sends SET lease_owner = NULL, lease_us = 0, due_us = ?
             WHERE job_id = ? AND n = ? AND fence = ? AND state IN {ACTIVE}""",  # noqa: S608  # constant
-        (records.to_us(due_at), send.job_id, send.n, send.fence),
+        (records.to_us(due_at), claim.job_id, claim.n, claim.fence),
     )

@@ -5,6 +5,7 @@ sqlite_writes. Below: records, budget.
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,26 +15,39 @@ from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.stores import records
 
 
-def reserve(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose money, and the UTC day it is counted to: the job's own, so that a release gives back where it was taken."""
+
+    owner: str
+    day: str
+
+    @classmethod
+    def of(cls, job: Job) -> Account:
+        """Give the account of a job."""
+        return cls(owner=job.owner, day=day_of(job.created_at))
+
+
+def reserve(db: sqlite3.Connection, account: Account, send: Send, now: datetime) -> None:
     """Set a send's price aside."""
-    _enter(db, job, send, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
+    _enter(db, account, send, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
 
 
-def release(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+def release(db: sqlite3.Connection, account: Account, send: Send, now: datetime) -> None:
     """Give a send's reservation back: nothing was taken."""
-    _enter(db, job, send, "released", -(send.price.amount or Decimal(0)), Cost.listed(send.price), now)
+    _enter(db, account, send, "released", -(send.price.amount or Decimal(0)), Cost.listed(send.price), now)
 
 
-def settle(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
+def settle(db: sqlite3.Connection, account: Account, send: Send, now: datetime) -> None:
     """Close the reservation of a send that ended: kept while unknown, given back where nothing was taken."""
     if send.state is SendState.UNKNOWN:
         return
     if send.state is not SendState.COMPLETED and send.failure is not None and send.failure.billed is Billed.NO:
-        release(db, job, send, now)
+        release(db, account, send, now)
         return
     cost = send.cost if send.cost is not None and send.cost.unit is send.price.unit else Cost.listed(send.price)
     reserved = send.price.amount or Decimal(0)
-    _enter(db, job, send, "settled", Decimal(0) if cost.amount is None else cost.amount - reserved, cost, now)
+    _enter(db, account, send, "settled", Decimal(0) if cost.amount is None else cost.amount - reserved, cost, now)
 
 
 def usage(db: sqlite3.Connection, owner: str, *, days: int) -> list[Spending]:
@@ -50,18 +64,19 @@ def usage(db: sqlite3.Connection, owner: str, *, days: int) -> list[Spending]:
     ]
 
 
-def _enter(db: sqlite3.Connection, job: Job, send: Send, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:
+def _enter(
+    db: sqlite3.Connection, account: Account, send: Send, entry: str, delta: Decimal, cost: Cost, now: datetime
+) -> None:
     """Append one row; `delta` is what it adds to the day's sum."""
     basis = cost.basis if cost.amount is not None else Basis.UNKNOWN
-    # Counted to the day of the reservation, so that a release gives back to the day that it was taken from.
     db.execute(
         """INSERT INTO ledger (at_us, day, owner, job_id, n, provider, entry, delta_nano, unit, basis)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             records.to_us(now),
-            day_of(job.created_at),
-            job.owner,
-            job.id,
+            account.day,
+            account.owner,
+            send.job_id,
             send.n,
             send.provider,
             entry,

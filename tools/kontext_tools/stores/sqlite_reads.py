@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from kontext_tools.budget import Unit, from_nano
@@ -31,9 +30,11 @@ def _output(row: Sequence[object]) -> Output:
     )
 
 
-def sends_of(db: sqlite3.Connection, job_id: str) -> tuple[Send, ...]:
-    """Give a job's sends in order."""
-    rows = db.execute("SELECT n, state, due_us, fence, doc FROM sends WHERE job_id = ? ORDER BY n", (job_id,))
+def sends_of(db: sqlite3.Connection, job_id: str, *, but: int = 0) -> tuple[Send, ...]:
+    """Give a job's sends in order, one of them left out where its number is named."""
+    rows = db.execute(
+        "SELECT n, state, due_us, fence, doc FROM sends WHERE job_id = ? AND n <> ? ORDER BY n", (job_id, but)
+    )
     return tuple(records.send_from(job_id, *row) for row in rows)
 
 
@@ -147,14 +148,6 @@ def recent_ids(db: sqlite3.Connection, owner: str, *, limit: int) -> list[str]:
     """Give ids of the owner's newest jobs."""
     rows = db.execute("SELECT id FROM jobs WHERE owner = ? ORDER BY created_us DESC LIMIT ?", (owner, limit))
     return [row[0] for row in rows]
-
-
-def next_due(db: sqlite3.Connection) -> datetime | None:
-    """Give when the next running send that nobody drives is due."""
-    row = db.execute(
-        f"SELECT due_us FROM sends WHERE state IN {ACTIVE} AND lease_us = 0 ORDER BY due_us LIMIT 1"  # noqa: S608  # constant
-    ).fetchone()
-    return None if row is None else records.from_us(row[0])
 
 
 def spent(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit) -> Decimal:

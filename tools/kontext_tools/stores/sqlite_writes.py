@@ -15,6 +15,7 @@ from kontext_tools.budget import Caps, Price, day_of
 from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, resolved, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
 from kontext_tools.stores.base import Admission, Handover, JobNews, joinable, same_key
+from kontext_tools.stores.sqlite_ledger import Account
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
 
@@ -58,7 +59,7 @@ def _add_send(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> No
         "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES (?, ?, ?, ?, ?, ?)",
         (job.id, send.n, send.provider, send.state.value, records.to_us(send.due_at), records.send_doc(send)),
     )
-    sqlite_ledger.reserve(db, job, send, now)
+    sqlite_ledger.reserve(db, Account.of(job), send, now)
 
 
 def _repeated(db: sqlite3.Connection, job: Job, now: datetime) -> Job | None:
@@ -78,22 +79,27 @@ def save(
     news: JobNews | None,
 ) -> bool:
     """Write a send under its fence; settle its money when it ends."""
-    job = sqlite_reads.job(db, send.job_id)
-    if job is None:
+    row = db.execute(
+        """SELECT owner, created_us, cancel_requested, state, fence FROM sends JOIN jobs ON jobs.id = sends.job_id
+            WHERE job_id = ? AND n = ?""",
+        (send.job_id, send.n),
+    ).fetchone()
+    if row is None:
         return False
-    stored = job.sends[send.n - 1]
-    if stored.fence != send.fence or not may_move(stored.state, send.state):
+    owner, created_us, cancel_requested, state, fence = row
+    stored = SendState(state)
+    if fence != send.fence or not may_move(stored, send.state):
         return False
-    if send.state is SendState.INTENT and job.cancel_requested:
+    if send.state is SendState.INTENT and cancel_requested:
         return False
     for output in outputs:
-        _keep(db, job, output, now)
+        _keep(db, send.job_id, owner, output, now)
     _write_send(db, send, release=release or send.state.ended)
-    if send.state.ended and send.state is not stored.state:
-        sqlite_ledger.settle(db, job, send, now)
-    if news is not None:
-        add_news(db, job.id, news)
-    _refresh(db, job, send, now)
+    if send.state.ended and send.state is not stored:
+        sqlite_ledger.settle(db, Account(owner=owner, day=day_of(records.from_us(created_us))), send, now)
+    if news is not None and news != JobNews():
+        add_news(db, send.job_id, news)
+    _refresh(db, send, now)
     return True
 
 
@@ -109,7 +115,7 @@ def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
         stored, state=SendState.SUBMITTED, remote_id=send.remote_id, due_at=now, failure=None, ended_at=None
     )
     _write_send(db, bound, release=False)
-    _refresh(db, job, bound, now)
+    _refresh(db, bound, now)
     return True
 
 
@@ -118,18 +124,19 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     job = sqlite_reads.job(db, send.job_id)
     if job is None or job.sends[send.n - 1].fence != send.fence or job.cancel_requested:
         return False
-    sqlite_ledger.release(db, job, send, now)
+    account = Account.of(job)
+    sqlite_ledger.release(db, account, send, now)
     first, *others = handover.sends
     price = first.price.times(len(handover.sends))
-    day = day_of(job.created_at)
-    caps.check_day(price, sqlite_reads.counted(db, job.owner, day=day, unit=price.unit, today=day_of(now)))
+    counted = sqlite_reads.counted(db, job.owner, day=account.day, unit=price.unit, today=day_of(now))
+    caps.check_day(price, counted)
     _write_send(db, first, release=True)
-    sqlite_ledger.reserve(db, job, first, now)
+    sqlite_ledger.reserve(db, account, first, now)
     for other in others:
         _add_send(db, job, other, now)
     told = replace(job, model=handover.model, request=handover.request, warnings=(*job.warnings, handover.warning))
     db.execute("UPDATE jobs SET provider = ?, doc = ? WHERE id = ?", (handover.provider, records.job_doc(told), job.id))
-    _refresh(db, job, first, now)
+    _refresh(db, first, now)
     return True
 
 
@@ -166,8 +173,8 @@ def request_cancel(db: sqlite3.Connection, owner: str, job_id: str, *, now: date
         if send.state is SendState.QUEUED:
             ended = dropped(send, now)
             _write_send(db, ended, release=True)
-            sqlite_ledger.settle(db, job, ended, now)
-            _refresh(db, job, ended, now)
+            sqlite_ledger.settle(db, Account.of(job), ended, now)
+            _refresh(db, ended, now)
     return sqlite_reads.job(db, job_id)
 
 
@@ -178,8 +185,8 @@ def resolve(db: sqlite3.Connection, owner: str, job_id: str, *, charged: bool, n
         if job is not None and send.state is SendState.UNKNOWN:
             ended = resolved(send, now, charged=charged)
             _write_send(db, ended, release=True)
-            sqlite_ledger.settle(db, job, ended, now)
-            _refresh(db, job, ended, now)
+            sqlite_ledger.settle(db, Account.of(job), ended, now)
+            _refresh(db, ended, now)
     return None if job is None else sqlite_reads.job(db, job_id)
 
 
@@ -203,22 +210,25 @@ def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
     )
 
 
-def _refresh(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
-    sends = tuple(send if other.n == send.n else other for other in sqlite_reads.sends_of(db, job.id))
-    status = status_of(sends)
+def _refresh(db: sqlite3.Connection, send: Send, now: datetime) -> None:
+    """Write the status of the job of a send that was just written, where it changed."""
+    status = status_of([send, *sqlite_reads.sends_of(db, send.job_id, but=send.n)])
     ended_us = records.to_us(now) if status.ended else None
-    db.execute("UPDATE jobs SET status = ?, ended_us = ? WHERE id = ?", (status.value, ended_us, job.id))
+    db.execute(
+        "UPDATE jobs SET status = ?1, ended_us = ?2 WHERE id = ?3 AND (status <> ?1 OR ended_us IS NOT ?2)",
+        (status.value, ended_us, send.job_id),
+    )
 
 
-def _keep(db: sqlite3.Connection, job: Job, output: Output, now: datetime) -> None:
+def _keep(db: sqlite3.Connection, job_id: str, owner: str, output: Output, now: datetime) -> None:
     facts = output.facts
     db.execute(
         """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256,
             seed, remote_url) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
         (
-            job.id,
+            job_id,
             output.n,
-            job.owner,
+            owner,
             records.to_us(now),
             output.blob,
             facts.media_type,
