@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kontext_tools.edits import MAX_SEED, Edit
 from kontext_tools.images import ImageFacts
-from kontext_tools.providers.base import Attachment, Offer, Unsupported
+from kontext_tools.providers.base import Attachment, Offer, Order, Unsupported
 from support.rows import usd
 
 WIDE = Offer(name="fal", model="kontext", price=usd("0.04"), evidence="a test's own", guidance_scale=(1, 20))
@@ -108,3 +108,16 @@ def test_a_picture_goes_out_under_a_neutral_name() -> None:
     facts = ImageFacts(media_type="image/jpeg", width=1, height=1, size_bytes=1, sha256="ab")
     assert Attachment(facts=facts).filename == "source.jpg"
     assert Attachment(url="https://example.com/Anns-passport.png").filename == "source"
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        (None, None),
+        (Attachment(url="https://example.com/a.png?signature=secret"), "https://example.com/a.png"),
+        (Attachment(), "source"),
+    ],
+    ids=["none", "an address", "bytes"],
+)
+def test_a_picture_is_shown_to_people_without_a_signature(image: Attachment | None, shown: str | None) -> None:
+    assert Order(key="red-car-4k7q:1", edit=edit(), prompt="x", seed=None, image=image).shown_picture == shown

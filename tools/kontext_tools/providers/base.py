@@ -2,7 +2,7 @@
 
 What this is: the seam (`Provider`), what goes out (`Order`) and what comes back (`Snapshot`, or one of the two
 failures). The sheet of facts is `offers.Offer`. What it is not: HTTP (`wire`), pacing or retrying (`engine`): an
-adapter tries each call once. Above: engine, studio. Below: offers, edits, images, budget, errors.
+adapter tries each call once. Above: engine, studio. Below: offers, edits, images, budget, redaction, errors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from kontext_tools.images import ImageFacts
 from kontext_tools.providers.offers import Cancelling as Cancelling
 from kontext_tools.providers.offers import Offer as Offer
 from kontext_tools.providers.offers import Unsupported as Unsupported
+from kontext_tools.redaction import without_query
 
 Intent = Callable[[], Awaitable[None]]
 """Commits the send's intent. An adapter awaits it once, right before the first byte of the create goes out."""
@@ -57,6 +58,13 @@ class Order:
     seed: int | None
     count: int = 1
     image: Attachment | None = None
+
+    @property
+    def shown_picture(self) -> str | None:
+        """The picture as people may see it named: its address without the query, else the neutral file name."""
+        if self.image is None:
+            return None
+        return self.image.filename if self.image.url is None else without_query(self.image.url)
 
 
 class Phase(StrEnum):

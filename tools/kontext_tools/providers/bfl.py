@@ -35,7 +35,6 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import fields_of
 from kontext_tools.providers.wire import Wire, is_at, outputs_of, remote_id_of, segment, too_large
-from kontext_tools.redaction import without_query
 
 BASE_URL = "https://api.bfl.ai"
 MODELS = ("kontext-pro", "kontext-max")
@@ -101,10 +100,7 @@ class Bfl:
 
     def request(self, order: Order) -> dict[str, Any]:
         """Give the create's body for people."""
-        picture = None
-        if order.image is not None:
-            picture = order.image.filename if order.image.url is None else without_query(order.image.url)
-        return _body(order, picture)
+        return _body(order, order.shown_picture)
 
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Create a task; a picture of ours goes inside it."""

@@ -28,7 +28,6 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import fields_of
 from kontext_tools.providers.wire import Wire, output_of, remote_id_of, segment
-from kontext_tools.redaction import without_query
 
 BASE_URL = "https://api.core.today/v1"
 MODELS = ("kontext-pro",)
@@ -84,10 +83,7 @@ class CoreToday:
 
     def request(self, order: Order) -> dict[str, Any]:
         """Give the create's body for people."""
-        picture = None
-        if order.image is not None:
-            picture = order.image.filename if order.image.url is None else without_query(order.image.url)
-        return self._body(order, picture)
+        return self._body(order, order.shown_picture)
 
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Create a prediction: JSON for an address or no picture, multipart up to 10 MB, presigned above."""

@@ -37,7 +37,6 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import Meaning, fields_of, words_of
 from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment
-from kontext_tools.redaction import without_query
 
 BASE_URL = "https://queue.fal.run"
 STORAGE_URL = "https://rest.fal.ai"
@@ -105,10 +104,7 @@ class Fal:
 
     def request(self, order: Order) -> dict[str, Any]:
         """Give the create's body for people."""
-        picture = None
-        if order.image is not None:
-            picture = order.image.filename if order.image.url is None else without_query(order.image.url)
-        return _body(order, picture)
+        return _body(order, order.shown_picture)
 
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Put a request into the queue; without a picture it goes to the endpoint beside."""

@@ -35,7 +35,6 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import Meaning
 from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment, too_large
-from kontext_tools.redaction import without_query
 
 BASE_URL = "https://api.replicate.com/v1"
 KKIAI_BASE_URL = "https://www.kkiai.com/replicate/v1"
@@ -152,10 +151,7 @@ class Replicate:
 
     def request(self, order: Order) -> dict[str, Any]:
         """Give the create's body for people."""
-        picture = None
-        if order.image is not None:
-            picture = order.image.filename if order.image.url is None else without_query(order.image.url)
-        return self._body(order, picture)
+        return self._body(order, order.shown_picture)
 
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Create a prediction of an official model; a picture of ours goes inside it or by the files API."""

@@ -41,7 +41,6 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import Meaning, fields_of, usd_of
 from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment, unsupported
-from kontext_tools.redaction import without_query
 
 BASE_URL = "https://api.runflow.io/v1"
 MODELS: Mapping[str, str] = {"kontext-pro": "black-forest-labs/flux-pro/kontext"}
@@ -142,10 +141,7 @@ class Runflow:
 
     def request(self, order: Order) -> dict[str, Any]:
         """Give the create's body for people."""
-        picture = None
-        if order.image is not None:
-            picture = order.image.filename if order.image.url is None else without_query(order.image.url)
-        return _body(order, picture, self._surface)
+        return _body(order, order.shown_picture, self._surface)
 
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Create a run, on the surface in force; a picture of ours is uploaded first.
