@@ -110,6 +110,12 @@ def test_a_picture_goes_out_under_a_neutral_name() -> None:
     assert Attachment(url="https://example.com/Anns-passport.png").filename == "source"
 
 
+def test_a_picture_that_no_one_has_looked_at_goes_out_as_plain_bytes() -> None:
+    facts = ImageFacts(media_type="image/jpeg", width=1, height=1, size_bytes=1, sha256="ab")
+    assert Attachment(facts=facts).media_type == "image/jpeg"
+    assert Attachment().media_type == "application/octet-stream"
+
+
 @pytest.mark.parametrize(
     ("image", "shown"),
     [

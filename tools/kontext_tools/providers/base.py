@@ -38,6 +38,11 @@ class Attachment:
         """A neutral file name with the right ending; the person's own name of the file goes nowhere."""
         return f"source.{self.facts.extension}" if self.facts is not None else "source"
 
+    @property
+    def media_type(self) -> str:
+        """What kind of picture it is, such as `image/png`; where no one has looked, just bytes."""
+        return "application/octet-stream" if self.facts is None else self.facts.media_type
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:

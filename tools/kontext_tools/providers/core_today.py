@@ -135,7 +135,6 @@ class CoreToday:
         return {"model": MODEL, "input": self._input(order, picture), **self._common}
 
     def _parts(self, order: Order, image: Attachment, data: bytes) -> list[Part]:
-        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
         common = [
             Part(name=name, data=str(value).lower() if value is True else str(value))
             for name, value in self._common.items()
@@ -144,7 +143,7 @@ class CoreToday:
             Part(name="model", data=MODEL),
             Part(name="input", data=json.dumps(self._input(order, None), ensure_ascii=False)),
             *common,
-            Part(name="file:input_image", data=data, filename=image.filename, media_type=media_type),
+            Part(name="file:input_image", data=data, filename=image.filename, media_type=image.media_type),
         ]
 
     async def _upload(self, image: Attachment, data: bytes) -> str:
@@ -155,10 +154,9 @@ class CoreToday:
                 policy: dict[str, Any] = grant["upload_fields"]
             case _:
                 raise SubmitFailed(Verdict.NOT_TAKEN, self._wire.says.unreachable())
-        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
         fields = [Part(name=name, data=str(value)) for name, value in policy.items()]
         # An S3 POST policy ignores every field after the file.
-        file = Part(name="file", data=data, filename=image.filename, media_type=media_type)
+        file = Part(name="file", data=data, filename=image.filename, media_type=image.media_type)
         await self._wire.hand_over(upload_url, parts=[*fields, file])
         return file_url
 

@@ -156,16 +156,15 @@ class Fal:
             assert image.url is not None
             return image.url
         data = await image.read()
-        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
         if self._storage is None or len(data) <= MAX_DATA_URI_BYTES:
-            return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-        asked = {"file_name": image.filename, "content_type": media_type}
+            return f"data:{image.media_type};base64,{base64.b64encode(data).decode()}"
+        asked = {"file_name": image.filename, "content_type": image.media_type}
         granted: Any = (
             await self._storage.prepare("POST", "/storage/upload/initiate?storage_type=gcs", json=asked)
         ).json()
         match granted:
             case {"upload_url": str(upload_url), "file_url": str(file_url)} if file_url:
-                await self._storage.hand_over(upload_url, method="PUT", data=data, media_type=media_type)
+                await self._storage.hand_over(upload_url, method="PUT", data=data, media_type=image.media_type)
                 return file_url
             case _:
                 raise SubmitFailed(Verdict.NOT_TAKEN, self._wire.says.unreachable())

@@ -202,12 +202,11 @@ class Replicate:
         if image is None or image.read is None:
             return None if image is None else image.url
         data = await image.read()
-        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
         if len(data) <= self._host.max_data_uri_bytes:
-            return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+            return f"data:{image.media_type};base64,{base64.b64encode(data).decode()}"
         if not self._host.has_files:
             raise too_large(self._host.name, data, self._host.max_data_uri_bytes)
-        file = Part(name="content", data=data, filename=image.filename, media_type=media_type)
+        file = Part(name="content", data=data, filename=image.filename, media_type=image.media_type)
         reply = await self._wire.prepare("POST", "/files", parts=[file])
         match reply.json():
             case {"urls": {"get": str(address)}} if address:

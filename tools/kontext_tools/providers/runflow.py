@@ -187,12 +187,11 @@ class Runflow:
             assert image.url is not None
             return image.url
         data = await image.read()
-        media_type = "application/octet-stream" if image.facts is None else image.facts.media_type
-        asked = {"filename": image.filename, "mime_type": media_type, "size_bytes": len(data)}
+        asked = {"filename": image.filename, "mime_type": image.media_type, "size_bytes": len(data)}
         granted: Any = (await self._wire.prepare("POST", "/asset-uploads", json=asked)).json()
         match granted:
             case {"asset_id": asset_id, "upload_url": str(upload_url)} if remote_id_of(asset_id) is not None:
-                await self._wire.hand_over(upload_url, method="PUT", data=data, media_type=media_type)
+                await self._wire.hand_over(upload_url, method="PUT", data=data, media_type=image.media_type)
             case _:
                 raise SubmitFailed(Verdict.NOT_TAKEN, self._wire.says.unreachable())
         path = f"/asset-uploads/{segment(asset_id)}/confirmations"
