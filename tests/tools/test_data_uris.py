@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kontext_tools.data_uris import decoded
+from kontext_tools.data_uris import decoded, encoded
 
 
 def uri(data: bytes, head: str = "image/png") -> str:
@@ -50,6 +50,12 @@ def test_the_limit_is_exact_to_the_byte(data: bytes, limit: int) -> None:
     else:
         with pytest.raises(OverflowError):
             decoded(uri(data), max_bytes=limit)
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_bytes_that_are_written_as_one_come_back_whole(data: bytes) -> None:
+    assert encoded(data, "image/png") == uri(data)
+    assert decoded(encoded(data, "image/png"), max_bytes=len(data)) == data
 
 
 @given(st.text(max_size=60))

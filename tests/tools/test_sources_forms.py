@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from kontext_tools.data_uris import is_data_uri
 from kontext_tools.errors import SourceNotAllowed, SourceTooLarge, SourceUnreadable
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
-from kontext_tools.sources import Sources, is_data_uri, is_remote
+from kontext_tools.sources import Sources, is_remote
 
 pytestmark = pytest.mark.anyio
 

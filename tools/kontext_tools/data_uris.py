@@ -1,4 +1,7 @@
-"""`data:` URIs to bytes, bounded before decoding. Above: sources, adapters. Below: nothing."""
+"""`data:` URIs: known as such, to bytes and bounded before decoding, and from bytes.
+
+Above: inputs, sources, adapters, the demo's page. Below: nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,16 @@ import binascii
 import re
 
 _HEAD = re.compile(r"data:([a-z0-9.+/-]{0,100})((?:;[a-z0-9=.+_-]{1,100}){0,4}),", re.IGNORECASE)
+
+
+def is_data_uri(text: str) -> bool:
+    """Whether a text is a `data:` URI, or means to be one."""
+    return text[:5].lower() == "data:"
+
+
+def encoded(data: bytes, media_type: str) -> str:
+    """Give bytes as a base64 `data:` URI."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def decoded(uri: str, *, max_bytes: int) -> bytes | None:

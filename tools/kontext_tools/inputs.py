@@ -1,7 +1,7 @@
 """An image argument becomes the source of a job: an earlier result, a file, an address, a data URI.
 
 What this is: the order in which an argument is read, and the refusals about references. What it is not: the reading
-of bytes (`sources`). Above: studio. Below: shelf, sources, references, stores.base.
+of bytes (`sources`). Above: studio. Below: shelf, sources, data_uris, references, stores.base.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kontext_tools.blobs.base import Blobs
+from kontext_tools.data_uris import is_data_uri
 from kontext_tools.errors import InvalidArgument, UnknownRef
 from kontext_tools.jobs import Job, Output, Source, SourceKind
 from kontext_tools.references import Ref, nearest, parse_ref
 from kontext_tools.shelf import Shelf
-from kontext_tools.sources import Sources, is_data_uri, is_remote
+from kontext_tools.sources import Sources, is_remote
 from kontext_tools.stores.base import Store
 
 NEAREST_AMONG = 200

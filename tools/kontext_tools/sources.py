@@ -43,11 +43,6 @@ def is_remote(text: str) -> bool:
     return text[:8].lower() == "https://"
 
 
-def is_data_uri(text: str) -> bool:
-    """Whether an image argument is a data URI."""
-    return text[:5].lower() == "data:"
-
-
 class Sources:
     """Reads inputs under one policy.
 

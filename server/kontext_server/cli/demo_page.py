@@ -1,7 +1,7 @@
 """The demo's page: one file with everything in it, nothing fetched, nothing run but what its policy names.
 
 What this is: the template in `assets/demo.html` filled with what the demo did. What it is not: the edits
-(`demo_agent`). Above: demo. Below: kontext_tools.images.
+(`demo_agent`). Above: demo. Below: kontext_tools.images, kontext_tools.data_uris.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from string import Template
 
 from kontext_server import __version__
 from kontext_server.cli.demo_agent import Step
-from kontext_tools import images
+from kontext_tools import data_uris, images
 
 PREVIEW_PX = 1024
 PHOTO_ALT = "the photograph: a tabby cat looking past the camera"
@@ -72,7 +72,7 @@ def _alt(step: Step) -> str:
 
 def _data_uri(path: Path) -> str:
     jpeg = images.preview(path.read_bytes(), PREVIEW_PX)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+    return data_uris.encoded(jpeg, "image/jpeg")
 
 
 def _hash_of(template: str, element: str) -> str:

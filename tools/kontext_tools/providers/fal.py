@@ -10,13 +10,13 @@ addresses that a reply names are never followed: our own base has the same paths
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
+from kontext_tools import data_uris
 from kontext_tools.budget import Price, Unit
 from kontext_tools.edits import MATCH_INPUT
 from kontext_tools.errors import Billed, Failure
@@ -157,7 +157,7 @@ class Fal:
             return image.url
         data = await image.read()
         if self._storage is None or len(data) <= MAX_DATA_URI_BYTES:
-            return f"data:{image.media_type};base64,{base64.b64encode(data).decode()}"
+            return data_uris.encoded(data, image.media_type)
         asked = {"file_name": image.filename, "content_type": image.media_type}
         granted: Any = (
             await self._storage.prepare("POST", "/storage/upload/initiate?storage_type=gcs", json=asked)

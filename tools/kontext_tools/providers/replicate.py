@@ -10,13 +10,13 @@ out, WIRE.md A2, B1, D3 and G. Above: the engine through `base.Provider`. Below:
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
 
+from kontext_tools import data_uris
 from kontext_tools.budget import Basis, Cost, Price, Unit
 from kontext_tools.errors import Billed, Failure, ResultExpired
 from kontext_tools.http import Http, Part, Reply
@@ -203,7 +203,7 @@ class Replicate:
             return None if image is None else image.url
         data = await image.read()
         if len(data) <= self._host.max_data_uri_bytes:
-            return f"data:{image.media_type};base64,{base64.b64encode(data).decode()}"
+            return data_uris.encoded(data, image.media_type)
         if not self._host.has_files:
             raise too_large(self._host.name, data, self._host.max_data_uri_bytes)
         file = Part(name="content", data=data, filename=image.filename, media_type=image.media_type)

@@ -160,7 +160,7 @@ def segment(remote_id: str) -> str:
 
 def output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
     """Read an output that is an address, or a data URI with the picture in it; a broken one has no bytes."""
-    if value[:5].lower() != "data:":
+    if not data_uris.is_data_uri(value):
         return RemoteOutput(url=value, seed=seed)
     try:
         return RemoteOutput(data=data_uris.decoded(value, max_bytes=MAX_OUTPUT_BYTES) or b"", seed=seed)
