@@ -6,7 +6,7 @@ reply's `polling_url` only the host is kept, where it is BFL's own, and it trave
 overridden no other host is asked.
 
 Facts: BFL's OpenAPI and guide (2026-05) and clients of it, WIRE.md B2, D3 and G, read 2026-11-20. Above: the engine
-through `base.Provider`. Below: wire.
+through `base.Provider`. Below: wire, replies.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from kontext_tools.providers.base import (
     Phase,
     Snapshot,
 )
-from kontext_tools.providers.meanings import fields_of
-from kontext_tools.providers.wire import Wire, is_at, outputs_of, remote_id_of, segment, too_large
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of
+from kontext_tools.providers.wire import Wire, is_at, segment, too_large
 
 BASE_URL = "https://api.bfl.ai"
 MODELS = ("kontext-pro", "kontext-max")

@@ -1,7 +1,7 @@
 """core.today: predictions by JSON or multipart, polled by id, cancelled by DELETE.
 
 Facts: the vendor's llms.txt and model page (seeds 000 and 001, read 2026-11-20), and WIRE.md A1 for what its other
-pages add (a second reply shape, presigned uploads). Above: the engine through `base.Provider`. Below: wire.
+pages add (a second reply shape, presigned uploads). Above: the engine through `base.Provider`. Below: wire, replies.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.meanings import fields_of
-from kontext_tools.providers.wire import Wire, output_of, remote_id_of, segment
+from kontext_tools.providers.replies import fields_of, output_of, remote_id_of
+from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://api.core.today/v1"
 MODELS = ("kontext-pro",)

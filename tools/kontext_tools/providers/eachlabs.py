@@ -2,7 +2,7 @@
 
 What this is: the adapter, and what the host tells of the model (its version, the fields that it takes), asked once per
 process. What it is not: the calls (`wire`) or when to look again (the engine). Above: the engine through
-`base.Provider`. Below: wire, meanings.
+`base.Provider`. Below: wire, meanings, replies.
 
 Facts: the vendor's model page (seed 004) for what it makes, its limits and its price; its OpenAPI file, its skills
 repository and its page on cancelling (2026-05), all read 2026-11-20, for the wire (WIRE.md A4, D5.9-11). The page names
@@ -36,8 +36,9 @@ from kontext_tools.providers.base import (
     Unsupported,
     Verdict,
 )
-from kontext_tools.providers.meanings import Meaning, fields_of, usd_of, words_of
-from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment, unsupported
+from kontext_tools.providers.meanings import Meaning
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, usd_of, words_of
+from kontext_tools.providers.wire import Wire, segment, unsupported
 from kontext_tools.redaction import without_query
 
 BASE_URL = "https://api.eachlabs.ai"

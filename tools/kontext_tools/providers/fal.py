@@ -1,7 +1,7 @@
 """fal: a queue before the model; a job's end is told in one place, its result in another.
 
 What this is: the adapter of the queue and of the storage beside it. What it is not: the calls (`wire`) or when to look
-again (the engine). Above: the engine through `base.Provider`. Below: wire, meanings.
+again (the engine). Above: the engine through `base.Provider`. Below: wire, meanings, replies.
 
 Facts: the vendor's documentation and its clients' code (fal_client 1.0.3, fal-js 1.10.1), read 2026-11-20 (WIRE.md
 B3). From memory and unconfirmed there: the prices, the answers of a cancel, and what `has_nsfw_concepts` marks. The
@@ -35,8 +35,9 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.meanings import Meaning, fields_of, words_of
-from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment
+from kontext_tools.providers.meanings import Meaning
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, words_of
+from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://queue.fal.run"
 STORAGE_URL = "https://rest.fal.ai"

@@ -1,22 +1,19 @@
 """What a host's answer means: for the money, and in our errors.
 
 What this is: the one border where status codes and transport failures become the contract's codes, the host's own words
-quoted, cut and redacted. What it is not: the calls (`wire`) or a host's paths and fields (the adapters). Above: wire,
-adapters. Below: base, errors, quoting, pacing.
+quoted, cut and redacted. What it is not: the calls (`wire`), the reading of a reply (`replies`), or a host's paths and
+fields (the adapters). Above: wire, adapters. Below: replies, base, errors, quoting, pacing.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any, cast
 
-from kontext_tools.budget import Basis, Cost, Unit
+from kontext_tools.budget import Cost
 from kontext_tools.errors import (
     AuthFailed,
     Billed,
@@ -32,17 +29,12 @@ from kontext_tools.errors import (
 from kontext_tools.http import Reply
 from kontext_tools.pacing import retry_after_s
 from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot, SubmitFailed, Verdict
+from kontext_tools.providers.replies import words_of
 from kontext_tools.quoting import quoted
 from kontext_tools.redaction import Redactor
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
 """A create that these answer was not taken: the money is released (DESIGN.md section 3). So are redirects."""
-
-MOST_USD = 1000
-"""A host that reports more for one job reports nonsense."""
-
-MOST_READ = 100_000
-"""Of an error's text: far beyond what is quoted, for a key cut in two here is not recognised by the redactor."""
 
 MODERATION_WORDS = ("(e005)", "flagged as sensitive", "nsfw", "content policy", "content_policy", "moderat", "safety")
 
@@ -236,61 +228,6 @@ def wait_of(reply: Reply) -> float | None:
             return wait_s
     said = re.search(r"\b(\d{1,5})\s*s(?:ec|\b)", words_of(reply))
     return None if said is None else retry_after_s(said[1], datetime.now(UTC))
-
-
-def words_of(reply: Reply) -> str:
-    """Give the host's own words from the places where errors stand: detail, error, message, title; text else."""
-    data: Any = reply.json()
-    if isinstance(data, dict):
-        for name in ("detail", "error", "message", "title"):
-            value: Any = data.get(name)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
-            if value:
-                code: Any = data.get("code")  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # JSON
-                return f"{code}: {_told(value)}" if isinstance(code, str) and code else _told(value)
-    if data is None and b"<" not in reply.body[:200]:
-        return reply.body[:MOST_READ].decode("utf-8", "replace")
-    return "" if data is None else json.dumps(data)[:MOST_READ]
-
-
-def _told(value: Any) -> str:
-    """Give an error's text; of a list of misfits place and words alone, for what was sent stands beside them."""
-    match value:
-        case str():
-            return value
-        case [{"msg": str()}, *_]:
-            misfits = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
-            return "; ".join(f"{_place(misfit)}: {misfit.get('msg')}{_kind(misfit)}" for misfit in misfits)
-        case _:
-            return json.dumps(value)
-
-
-def _place(misfit: dict[str, Any]) -> str:
-    where: Any = misfit.get("loc")
-    return ".".join(map(str, cast("list[Any]", where))) if isinstance(where, list) else "request"
-
-
-def _kind(misfit: dict[str, Any]) -> str:
-    kind: Any = misfit.get("type")
-    return f" ({kind})" if isinstance(kind, str) else ""
-
-
-def usd_of(value: Any) -> Cost | None:
-    """Read dollars as a host reports them, a JSON number or a decimal as text; `None` for what is no amount."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    if not amount.is_finite() or not 0 <= amount <= MOST_USD:
-        return None
-    return Cost(amount=amount.quantize(Decimal("1e-9")), unit=Unit.USD, basis=Basis.REPORTED)
-
-
-def fields_of(reply: Reply) -> dict[str, Any]:
-    """Give a reply's JSON object; an empty one where it is none."""
-    data: Any = reply.json()
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
 def billed_by(cost: Cost | None, *, untold: Billed = Billed.UNKNOWN) -> Billed:

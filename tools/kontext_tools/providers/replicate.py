@@ -5,7 +5,7 @@ reply: `urls` point at Replicate's own host, which must never see kkiai's key, s
 `Prefer: wait` is never sent: a create's answer would then carry the whole picture (WIRE.md 0.4).
 
 Facts: kkiai's page (seed 002, read 2026-11-20); for Replicate's shapes, words and limits, and for what kkiai leaves
-out, WIRE.md A2, B1, D3 and G. Above: the engine through `base.Provider`. Below: wire.
+out, WIRE.md A2, B1, D3 and G. Above: the engine through `base.Provider`. Below: wire, replies.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.meanings import Meaning
-from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment, too_large
+from kontext_tools.providers.replies import outputs_of, remote_id_of
+from kontext_tools.providers.wire import Wire, segment, too_large
 
 BASE_URL = "https://api.replicate.com/v1"
 KKIAI_BASE_URL = "https://www.kkiai.com/replicate/v1"

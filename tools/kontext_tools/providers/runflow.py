@@ -1,7 +1,7 @@
 """Runflow: one model behind two surfaces, the asynchronous `runs` and the synchronous `run`.
 
 What this is: the adapter of both, and the switch between them. What it is not: the calls (`wire`) or when to look again
-(the engine). Above: the engine through `base.Provider`. Below: wire, meanings.
+(the engine). Above: the engine through `base.Provider`. Below: wire, meanings, replies.
 
 Facts: the vendor's page of the model (seed 003, its date 2026-04-06) for `run`; the vendor's documentation and client
 code, read 2026-11-20 (WIRE.md A3, D5.1-6), for `runs`, the uploads and the words of a run. The two pages contradict
@@ -39,8 +39,9 @@ from kontext_tools.providers.base import (
     Unsupported,
     Verdict,
 )
-from kontext_tools.providers.meanings import Meaning, fields_of, usd_of
-from kontext_tools.providers.wire import Wire, outputs_of, remote_id_of, segment, unsupported
+from kontext_tools.providers.meanings import Meaning
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, usd_of
+from kontext_tools.providers.wire import Wire, segment, unsupported
 
 BASE_URL = "https://api.runflow.io/v1"
 MODELS: Mapping[str, str] = {"kontext-pro": "black-forest-labs/flux-pro/kontext"}

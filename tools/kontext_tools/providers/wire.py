@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from kontext_tools import data_uris
 from kontext_tools.errors import SourceTooLarge, UnsupportedByProvider
 from kontext_tools.guard import Blocked
 from kontext_tools.http import READ_S, Http, Lost, NotSent, Part, Reply
-from kontext_tools.images import MAX_OUTPUT_BYTES
-from kontext_tools.providers.base import FetchFailed, Intent, RemoteOutput, SubmitFailed, Unsupported, Verdict
+from kontext_tools.providers.base import FetchFailed, Intent, SubmitFailed, Unsupported, Verdict
 from kontext_tools.providers.meanings import Meanings, OwnReading
 
-MAX_REMOTE_ID_CHARS = 256
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
@@ -146,33 +143,9 @@ class Wire:
         return f"{self.base_url if at is None else at.rstrip('/')}{path}"
 
 
-def remote_id_of(value: Any) -> str | None:
-    """Give a provider's id where it can stand in a path as one segment; anything else is no id."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_REMOTE_ID_CHARS:
-        return None
-    return value if value.isprintable() and value.strip(".") else None
-
-
 def segment(remote_id: str) -> str:
     """Give an id as one segment of a path: it never leads our key to another endpoint (RELIABILITY.md N13)."""
     return quote(remote_id, safe="")
-
-
-def output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
-    """Read an output that is an address, or a data URI with the picture in it; a broken one has no bytes."""
-    if not data_uris.is_data_uri(value):
-        return RemoteOutput(url=value, seed=seed)
-    try:
-        return RemoteOutput(data=data_uris.decoded(value, max_bytes=MAX_OUTPUT_BYTES) or b"", seed=seed)
-    except OverflowError:
-        return RemoteOutput(data=b"", seed=seed)
-
-
-def outputs_of(value: Any, *, seed: int | None = None) -> tuple[RemoteOutput, ...]:
-    """Read outputs in the shapes that hosts give them: an address, a data URI, `{url}`, or a list of these."""
-    items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
-    told = [cast("dict[str, Any]", item).get("url") if isinstance(item, dict) else item for item in items]
-    return tuple(output_of(item, seed=seed) for item in told if isinstance(item, str) and item)
 
 
 def too_large(name: str, data: bytes, most_bytes: int) -> SubmitFailed:
