@@ -30,7 +30,6 @@ from kontext_tools.providers.base import (
     Offer,
     Order,
     Phase,
-    RemoteOutput,
     Snapshot,
     SubmitFailed,
     Unsupported,
@@ -209,7 +208,7 @@ class Eachlabs:
             word,
             _PHASES,
             remote_id=remote_id_of(fields.get("id")),
-            outputs=_outputs(fields.get("output")),
+            outputs=outputs_of(fields.get("output"), within=_OUTPUTS),
             reason=self._wire.says.end_of(_reason(fields), _LOGS_CHARS),
             cost=_cost_of(fields.get("metrics")),
         )
@@ -269,14 +268,6 @@ def _own_reading(status: int, said: str) -> Meaning | None:
 
 def _cost_of(metrics: Any) -> Cost | None:
     return usd_of(cast("dict[str, Any]", metrics).get("cost")) if isinstance(metrics, dict) else None
-
-
-def _outputs(output: Any) -> tuple[RemoteOutput, ...]:
-    """Read `output`: an address, a data URI, a list of them, or an object that holds one of these."""
-    if not isinstance(output, dict):
-        return outputs_of(output)
-    fields = cast("dict[str, Any]", output)
-    return next((found for name in _OUTPUTS if (found := outputs_of(fields.get(name)))), ())
 
 
 def _reason(fields: Mapping[str, Any]) -> str:

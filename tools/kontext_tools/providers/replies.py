@@ -8,6 +8,7 @@ adapters. Below: base, http, images, data_uris, budget.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
@@ -85,8 +86,17 @@ def output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
         return RemoteOutput(data=b"", seed=seed)
 
 
-def outputs_of(value: Any, *, seed: int | None = None) -> tuple[RemoteOutput, ...]:
-    """Read outputs in the shapes that hosts give them: an address, a data URI, `{url}`, or a list of these."""
+def outputs_of(value: Any, *, within: Sequence[str] = (), seed: int | None = None) -> tuple[RemoteOutput, ...]:
+    """Read outputs in the shapes that hosts give them: an address, a data URI, `{url}`, or a list of these.
+
+    Args:
+        value: the JSON value.
+        within: names under which an object may hold one of these; the first that has any output counts.
+        seed: of the outputs.
+    """
+    if within and isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return next((found for name in within if (found := outputs_of(fields.get(name), seed=seed))), ())
     items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     told = [cast("dict[str, Any]", item).get("url") if isinstance(item, dict) else item for item in items]
     return tuple(output_of(item, seed=seed) for item in told if isinstance(item, str) and item)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 import anyio.lowlevel
 
@@ -33,7 +33,6 @@ from kontext_tools.providers.base import (
     Offer,
     Order,
     Phase,
-    RemoteOutput,
     Snapshot,
     SubmitFailed,
     Unsupported,
@@ -207,7 +206,7 @@ class Runflow:
         """Read a create's reply; `None` where it names neither a run that can be asked for nor an end."""
         snapshot = self._record(reply)
         if snapshot is None and surface is Surface.RUN and isinstance(reply.json(), dict):
-            outputs = _outputs(reply.json())
+            outputs = outputs_of(reply.json(), within=_OUTPUTS)
             snapshot = Snapshot(phase=Phase.DONE, outputs=outputs) if outputs else None
         if snapshot is None or (snapshot.remote_id is None and surface is Surface.RUNS):
             return None
@@ -224,7 +223,7 @@ class Runflow:
             word,
             _PHASES,
             remote_id=remote_id_of(fields.get("id")),
-            outputs=_outputs(fields.get("output")),
+            outputs=outputs_of(fields.get("output"), within=_OUTPUTS),
             reason=_reason(fields),
             cost=usd_of(fields.get("cost")),
         )
@@ -262,13 +261,6 @@ def _switched() -> Failure:
         fix="Call again with the same arguments.",
         retry_after_s=SHORTEST_RETRY_AFTER_S,
     ).failure
-
-
-def _outputs(output: Any) -> tuple[RemoteOutput, ...]:
-    if not isinstance(output, dict):
-        return outputs_of(output)
-    fields = cast("dict[str, Any]", output)
-    return next((found for name in _OUTPUTS if (found := outputs_of(fields.get(name)))), ())
 
 
 def _reason(fields: Mapping[str, Any]) -> str:
