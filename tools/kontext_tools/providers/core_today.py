@@ -7,9 +7,8 @@ pages add (a second reply shape, presigned uploads). Above: the engine through `
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from kontext_tools.budget import Price, Unit
 from kontext_tools.http import Http, Part, Reply
@@ -21,12 +20,11 @@ from kontext_tools.providers.base import (
     Offer,
     Order,
     Phase,
-    RemoteOutput,
     Snapshot,
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.replies import fields_of, output_of, remote_id_of
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of
 from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://api.core.today/v1"
@@ -170,7 +168,7 @@ class CoreToday:
             word,
             _PHASES,
             remote_id=remote_id_of(fields.get("job_id") or fields.get("id")),
-            outputs=tuple(_outputs(fields.get("result") or fields.get("output"))),
+            outputs=outputs_of(fields.get("result") or fields.get("output")),
             reason=_text(fields.get("error")),
         )
 
@@ -181,17 +179,3 @@ def _path(remote_id: str) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _outputs(value: Any) -> Iterator[RemoteOutput]:
-    """Read `result` or `output`: an address, a data URI, `{url}`, or a list of these."""
-    match value:
-        case list():
-            for item in cast("list[Any]", value):
-                yield from _outputs(item)
-        case {"url": url}:
-            yield from _outputs(url)
-        case str() if value:
-            yield output_of(value)
-        case _:
-            return

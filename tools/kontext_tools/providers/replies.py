@@ -76,16 +76,6 @@ def remote_id_of(value: Any) -> str | None:
     return value if value.isprintable() and value.strip(".") else None
 
 
-def output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
-    """Read an output that is an address, or a data URI with the picture in it; a broken one has no bytes."""
-    if not data_uris.is_data_uri(value):
-        return RemoteOutput(url=value, seed=seed)
-    try:
-        return RemoteOutput(data=data_uris.decoded(value, max_bytes=MAX_OUTPUT_BYTES) or b"", seed=seed)
-    except OverflowError:
-        return RemoteOutput(data=b"", seed=seed)
-
-
 def outputs_of(value: Any, *, within: Sequence[str] = (), seed: int | None = None) -> tuple[RemoteOutput, ...]:
     """Read outputs in the shapes that hosts give them: an address, a data URI, `{url}`, or a list of these.
 
@@ -99,7 +89,17 @@ def outputs_of(value: Any, *, within: Sequence[str] = (), seed: int | None = Non
         return next((found for name in within if (found := outputs_of(fields.get(name), seed=seed))), ())
     items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     told = [cast("dict[str, Any]", item).get("url") if isinstance(item, dict) else item for item in items]
-    return tuple(output_of(item, seed=seed) for item in told if isinstance(item, str) and item)
+    return tuple(_output_of(item, seed=seed) for item in told if isinstance(item, str) and item)
+
+
+def _output_of(value: str, *, seed: int | None = None) -> RemoteOutput:
+    """Read an output that is an address, or a data URI with the picture in it; a broken one has no bytes."""
+    if not data_uris.is_data_uri(value):
+        return RemoteOutput(url=value, seed=seed)
+    try:
+        return RemoteOutput(data=data_uris.decoded(value, max_bytes=MAX_OUTPUT_BYTES) or b"", seed=seed)
+    except OverflowError:
+        return RemoteOutput(data=b"", seed=seed)
 
 
 def usd_of(value: Any) -> Cost | None:
