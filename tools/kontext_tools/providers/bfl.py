@@ -12,7 +12,6 @@ through `base.Provider`. Below: wire, replies.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
@@ -33,7 +32,7 @@ from kontext_tools.providers.base import (
     Phase,
     Snapshot,
 )
-from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
 from kontext_tools.providers.wire import Wire, is_at, segment, too_large
 
 BASE_URL = "https://api.bfl.ai"
@@ -206,7 +205,7 @@ def _word(fields: Mapping[str, Any]) -> str | None:
 
 
 def _reason(word: str, details: Any) -> str:
-    return f"{word}: {details if isinstance(details, str) else json.dumps(details)}" if details else word
+    return f"{word}: {text_of(details)}" if details else word
 
 
 def _progress(value: Any) -> float | None:

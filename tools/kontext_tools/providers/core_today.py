@@ -24,7 +24,7 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
-from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
 from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://api.core.today/v1"
@@ -169,13 +169,9 @@ class CoreToday:
             _PHASES,
             remote_id=remote_id_of(fields.get("job_id") or fields.get("id")),
             outputs=outputs_of(fields.get("result") or fields.get("output")),
-            reason=_text(fields.get("error")),
+            reason=text_of(fields.get("error")),
         )
 
 
 def _path(remote_id: str) -> str:
     return f"/predictions/{segment(remote_id)}"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

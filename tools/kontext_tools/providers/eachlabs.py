@@ -11,7 +11,6 @@ no endpoint at all.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.meanings import Meaning
-from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, usd_of, words_of
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of, usd_of, words_of
 from kontext_tools.providers.wire import Wire, segment, unsupported
 from kontext_tools.redaction import without_query
 
@@ -272,5 +271,4 @@ def _cost_of(metrics: Any) -> Cost | None:
 
 def _reason(fields: Mapping[str, Any]) -> str:
     """Give why a prediction failed: no field for it is published, so the end of the logs has to do."""
-    told = next((value for name in _REASONS if (value := fields.get(name))), "it gave no reason")
-    return told if isinstance(told, str) else json.dumps(told)
+    return text_of(next((value for name in _REASONS if (value := fields.get(name))), "it gave no reason"))

@@ -10,7 +10,6 @@ addresses that a reply names are never followed: our own base has the same paths
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -36,7 +35,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.meanings import Meaning
-from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, words_of
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of, words_of
 from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://queue.fal.run"
@@ -226,7 +225,7 @@ def _path(remote_id: str) -> str:
 def _reason(told: Mapping[str, Any]) -> str:
     """Give why a completed request failed, from its status; empty where it did not."""
     words = [told.get("error_type"), told.get("error")]
-    return ": ".join(word if isinstance(word, str) else json.dumps(word) for word in words if word)
+    return ": ".join(text_of(word) for word in words if word)
 
 
 def _seed_of(value: Any) -> int | None:

@@ -10,7 +10,6 @@ out, WIRE.md A2, B1, D3 and G. Above: the engine through `base.Provider`. Below:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,7 +33,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.meanings import Meaning
-from kontext_tools.providers.replies import outputs_of, remote_id_of
+from kontext_tools.providers.replies import outputs_of, remote_id_of, text_of
 from kontext_tools.providers.wire import Wire, segment, too_large
 
 BASE_URL = "https://api.replicate.com/v1"
@@ -245,7 +244,9 @@ class Replicate:
     def _failure(self, phase: Phase, fields: Mapping[str, Any]) -> Failure:
         """Give why a prediction has no output."""
         if phase is Phase.FAILED:
-            return self._wire.says.failed(_text(fields.get("error")), billed=Billed.UNKNOWN)
+            error = fields.get("error")
+            reason = "no reason was given" if error is None else text_of(error)
+            return self._wire.says.failed(reason, billed=Billed.UNKNOWN)
         if fields.get("data_removed") is True:
             return ResultExpired(
                 f"{self._host.name} finished the job and has already removed its result, as it does after an hour.",
@@ -279,9 +280,3 @@ def _offer(host: ReplicateHost, model: str, price: Price) -> Offer:
 
 def _quota(status: int, said: str) -> Meaning | None:
     return Meaning.CREDIT if status == 403 and "quota" in said else None
-
-
-def _text(error: Any) -> str:
-    if error is None:
-        return "no reason was given"
-    return error if isinstance(error, str) else json.dumps(error)

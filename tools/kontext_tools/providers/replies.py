@@ -47,16 +47,19 @@ def words_of(reply: Reply) -> str:
     return "" if data is None else json.dumps(data)[:MOST_READ]
 
 
+def text_of(value: Any) -> str:
+    """Give a reason as text, whatever a host made of it: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _told(value: Any) -> str:
     """Give an error's text; of a list of misfits place and words alone, for what was sent stands beside them."""
     match value:
-        case str():
-            return value
         case [{"msg": str()}, *_]:
             misfits = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
             return "; ".join(f"{_place(misfit)}: {misfit.get('msg')}{_kind(misfit)}" for misfit in misfits)
         case _:
-            return json.dumps(value)
+            return text_of(value)
 
 
 def _place(misfit: dict[str, Any]) -> str:
