@@ -15,7 +15,6 @@ from kontext_tools.http import Http, Part, Reply
 from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
-    FetchFailed,
     Intent,
     Offer,
     Order,
@@ -103,11 +102,7 @@ class CoreToday:
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a prediction."""
-        reply = await self._wire.ask("GET", _path(remote_id))
-        snapshot = self._read(reply)
-        if snapshot is None:
-            raise FetchFailed(self._wire.says.unreachable())
-        return snapshot
+        return await self._wire.look(_path(remote_id), self._read)
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Delete a prediction. The reply is undocumented: any 2xx means accepted, a look tells the state."""

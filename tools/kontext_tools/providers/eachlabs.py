@@ -24,7 +24,6 @@ from kontext_tools.edits import MAX_SEED
 from kontext_tools.http import Http, Reply
 from kontext_tools.providers.base import (
     CancelOutcome,
-    FetchFailed,
     Intent,
     Offer,
     Order,
@@ -160,11 +159,7 @@ class Eachlabs:
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a prediction."""
-        reply = await self._wire.ask("GET", f"/v1/prediction/{segment(remote_id)}", read_s=LOOK_READ_S)
-        snapshot = self._read(reply)
-        if snapshot is None:
-            raise FetchFailed(self._wire.says.unreachable())
-        return snapshot
+        return await self._wire.look(f"/v1/prediction/{segment(remote_id)}", self._read, read_s=LOOK_READ_S)
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Ask for a prediction to be cancelled; which refusal means that it has ended is not published."""

@@ -23,7 +23,6 @@ from kontext_tools.providers.base import (
     Attachment,
     Cancelling,
     CancelOutcome,
-    FetchFailed,
     Intent,
     Offer,
     Order,
@@ -164,11 +163,7 @@ class Replicate:
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a prediction."""
-        reply = await self._wire.ask("GET", f"/predictions/{segment(remote_id)}")
-        snapshot = self._read(reply)
-        if snapshot is None:
-            raise FetchFailed(self._wire.says.unreachable())
-        return snapshot
+        return await self._wire.look(f"/predictions/{segment(remote_id)}", self._read)
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Cancel a prediction. Where no cancel is documented, only an answer with a prediction in it is believed."""

@@ -28,7 +28,6 @@ from kontext_tools.providers.base import (
     Attachment,
     Cancelling,
     CancelOutcome,
-    FetchFailed,
     Intent,
     Offer,
     Order,
@@ -169,11 +168,7 @@ class Runflow:
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a run. It exists on the surface `runs` only, whichever is in force by now."""
-        reply = await self._wire.ask("GET", f"/runs/{segment(remote_id)}")
-        snapshot = self._record(reply)
-        if snapshot is None:
-            raise FetchFailed(self._wire.says.unreachable())
-        return snapshot
+        return await self._wire.look(f"/runs/{segment(remote_id)}", self._record)
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Say that it cannot be done: Runflow has no public cancel, on purpose; the run goes on and is charged."""

@@ -9,14 +9,14 @@ adapters. Below: http, meanings, base.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from kontext_tools.errors import SourceTooLarge, UnsupportedByProvider
 from kontext_tools.guard import Blocked
 from kontext_tools.http import READ_S, Http, Lost, NotSent, Part, Reply
-from kontext_tools.providers.base import FetchFailed, Intent, SubmitFailed, Unsupported, Verdict
+from kontext_tools.providers.base import FetchFailed, Intent, Snapshot, SubmitFailed, Unsupported, Verdict
 from kontext_tools.providers.meanings import Meanings, OwnReading
 
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
@@ -138,6 +138,22 @@ class Wire:
         if 200 <= reply.status < 300 or said_no or reply.status in also:
             return reply
         raise FetchFailed(self.says.refusal(reply).failure, gone=reply.status == 404)
+
+    async def look(self, path: str, read: Callable[[Reply], Snapshot | None], *, read_s: float = READ_S) -> Snapshot:
+        """Look at a job by one GET.
+
+        Args:
+            path: below the base address.
+            read: gives what the answer says of the job; `None` where it makes no sense.
+            read_s: seconds of silence that are borne.
+
+        Raises:
+            FetchFailed: no sense came back; `gone` where the host does not know the job.
+        """
+        snapshot = read(await self.ask("GET", path, read_s=read_s))
+        if snapshot is None:
+            raise FetchFailed(self.says.unreachable())
+        return snapshot
 
     def _url(self, path: str, at: str | None = None) -> str:
         return f"{self.base_url if at is None else at.rstrip('/')}{path}"
