@@ -150,12 +150,7 @@ class Eachlabs:
         fields = _sendable(_input(order, None if order.image is None else order.image.url), order, model)
         _check(fields, model)
         reply = await self._wire.create("/v1/prediction", intent, json=_body(fields, model))
-        data: Any = reply.json()
-        told = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-        remote_id, word = remote_id_of(told.get("predictionID")), told.get("status")
-        if remote_id is None:
-            raise self._wire.says.senseless(reply)
-        return Snapshot(phase=Phase.WAITING, remote_id=remote_id, raw_status=word if isinstance(word, str) else "")
+        return self._wire.taken(reply, id_field="predictionID")
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a prediction."""

@@ -35,7 +35,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.meanings import Meaning
-from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of, words_of
+from kontext_tools.providers.replies import fields_of, outputs_of, text_of, words_of
 from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://queue.fal.run"
@@ -111,11 +111,7 @@ class Fal:
         picture = None if order.image is None else await self._address_of(order.image)
         path = f"/{self._endpoint}" if picture is not None else f"/{self._endpoint}/text-to-image"
         reply = await self._wire.create(path, intent, json=_body(order, picture))
-        told = fields_of(reply)
-        remote_id, word = remote_id_of(told.get("request_id")), told.get("status")
-        if remote_id is None:
-            raise self._wire.says.senseless(reply)
-        return Snapshot(phase=Phase.WAITING, remote_id=remote_id, raw_status=word if isinstance(word, str) else "")
+        return self._wire.taken(reply, id_field="request_id")
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a request; when it is completed, at its result too.

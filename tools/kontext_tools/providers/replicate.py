@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from kontext_tools import data_uris
 from kontext_tools.budget import Basis, Cost, Price, Unit
@@ -32,7 +32,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.meanings import Meaning
-from kontext_tools.providers.replies import outputs_of, remote_id_of, text_of
+from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
 from kontext_tools.providers.wire import Wire, segment, too_large
 
 BASE_URL = "https://api.replicate.com/v1"
@@ -212,10 +212,7 @@ class Replicate:
 
     def _read(self, reply: Reply) -> Snapshot | None:
         """Read a prediction; an unknown or missing status word is still running, never a success."""
-        data: Any = reply.json()
-        if not isinstance(data, dict):
-            return None
-        fields = cast("dict[str, Any]", data)
+        fields = fields_of(reply)
         remote_id, word = remote_id_of(fields.get("id")), fields.get("status")
         if not isinstance(word, str):
             # An id that reached us is never lost for want of a word.

@@ -200,8 +200,8 @@ class Runflow:
     def _taken(self, reply: Reply, surface: Surface) -> Snapshot | None:
         """Read a create's reply; `None` where it names neither a run that can be asked for nor an end."""
         snapshot = self._record(reply)
-        if snapshot is None and surface is Surface.RUN and isinstance(reply.json(), dict):
-            outputs = outputs_of(reply.json(), within=_OUTPUTS)
+        if snapshot is None and surface is Surface.RUN:
+            outputs = outputs_of(fields_of(reply), within=_OUTPUTS)
             snapshot = Snapshot(phase=Phase.DONE, outputs=outputs) if outputs else None
         if snapshot is None or (snapshot.remote_id is None and surface is Surface.RUNS):
             return None

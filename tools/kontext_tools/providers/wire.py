@@ -3,7 +3,7 @@
 What this is: one host's base address and credentials, and four kinds of call: a create (costs money), a preparation
 (costs nothing, before a create), a hand-over (a file to an address that the host gave: no key goes there), a question
 about a job. What it is not: the meaning of an answer (`meanings`), or paths and fields (the adapters). Above: the
-adapters. Below: http, meanings, base.
+adapters. Below: http, meanings, replies, base.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from urllib.parse import quote, urlsplit
 from kontext_tools.errors import SourceTooLarge, UnsupportedByProvider
 from kontext_tools.guard import Blocked
 from kontext_tools.http import READ_S, Http, Lost, NotSent, Part, Reply
-from kontext_tools.providers.base import FetchFailed, Intent, Snapshot, SubmitFailed, Unsupported, Verdict
+from kontext_tools.providers.base import FetchFailed, Intent, Phase, Snapshot, SubmitFailed, Unsupported, Verdict
 from kontext_tools.providers.meanings import Meanings, OwnReading
+from kontext_tools.providers.replies import fields_of, remote_id_of
 
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
@@ -138,6 +139,18 @@ class Wire:
         if 200 <= reply.status < 300 or said_no or reply.status in also:
             return reply
         raise FetchFailed(self.says.refusal(reply).failure, gone=reply.status == 404)
+
+    def taken(self, reply: Reply, *, id_field: str) -> Snapshot:
+        """Read a create's answer that names the job and says no more of it than a word: it waits, whatever the word.
+
+        Raises:
+            SubmitFailed: unknown; the answer names no job.
+        """
+        fields = fields_of(reply)
+        remote_id, word = remote_id_of(fields.get(id_field)), fields.get("status")
+        if remote_id is None:
+            raise self.says.senseless(reply)
+        return Snapshot(phase=Phase.WAITING, remote_id=remote_id, raw_status=word if isinstance(word, str) else "")
 
     async def look(self, path: str, read: Callable[[Reply], Snapshot | None], *, read_s: float = READ_S) -> Snapshot:
         """Look at a job by one GET.
