@@ -82,6 +82,10 @@ class Cost:
         return f"an unknown amount of {self.unit}" if self.amount is None else f"{plain(self.amount)} {self.unit}"
 
 
+FREE = Cost(amount=Decimal(0), unit=Unit.USD, basis=Basis.REPORTED)
+"""A provider said, or its pages say, that this was not charged."""
+
+
 def total(costs: Iterable[Cost]) -> Cost | None:
     """Add costs of one unit; the weakest basis wins. `None` for no costs.
 

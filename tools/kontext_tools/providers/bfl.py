@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from kontext_tools.budget import Basis, Cost, Price, Unit
+from kontext_tools.budget import FREE, Basis, Cost, Price, Unit
 from kontext_tools.edits import MATCH_INPUT, MAX_SEED
 from kontext_tools.errors import Billed
 from kontext_tools.http import Http
@@ -57,7 +57,6 @@ ADDED_FIELDS: Mapping[str, str] = {
 
 _FORMATS = {"jpg": "jpeg"}
 _NOT_FOUND = "task not found"
-_FREE = Cost(amount=Decimal(0), unit=Unit.USD, basis=Basis.REPORTED)
 _MOST_CREDITS = 10**6
 _PHASES = {
     "pending": Phase.WAITING,
@@ -157,7 +156,7 @@ class Bfl:
         elif phase is Phase.FAILED:
             moderated = word.lower().endswith("moderated")
             # A moderated task is not charged, whatever its create had said: WIRE.md B2.
-            cost = _FREE if moderated else None
+            cost = FREE if moderated else None
             billed = Billed.NO if moderated else Billed.UNKNOWN
             failure = self._wire.says.failed(_reason(word, fields.get("details")), billed=billed)
         elif phase is Phase.DONE and not outputs:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from kontext_tools import data_uris
-from kontext_tools.budget import Basis, Cost, Price, Unit
+from kontext_tools.budget import FREE, Price, Unit
 from kontext_tools.errors import Billed, Failure, ResultExpired
 from kontext_tools.http import Http, Part, Reply
 from kontext_tools.providers.base import (
@@ -40,7 +40,6 @@ KKIAI_BASE_URL = "https://www.kkiai.com/replicate/v1"
 MODELS = ("kontext-pro", "kontext-max", "kontext-dev")
 DEV = "kontext-dev"
 _UNKNOWN = Price(amount=None, unit=Unit.USD)
-_FREE = Cost(amount=Decimal(0), unit=Unit.USD, basis=Basis.REPORTED)
 
 ADDED_FIELDS: Mapping[str, str] = {
     "input.seed": "only where the caller set one: Replicate's own schema has it, seed 002's page does not (WIRE.md A2)",
@@ -228,7 +227,7 @@ class Replicate:
             phase=phase,
             remote_id=remote_id,
             outputs=outputs if phase is Phase.DONE else (),
-            cost=_FREE if word.lower() == "aborted" else None,  # never begun, not charged: WIRE.md B1
+            cost=FREE if word.lower() == "aborted" else None,  # never begun, not charged: WIRE.md B1
             failure=failure,
             raw_status=word,
         )

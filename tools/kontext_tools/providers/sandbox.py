@@ -25,7 +25,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
-from kontext_tools.budget import Basis, Cost, Price, Unit
+from kontext_tools.budget import FREE, Price, Unit
 from kontext_tools.edits import MAX_SEED
 from kontext_tools.errors import Failure, KontextError, ProviderError, SourceUnreadable, StorageFull
 from kontext_tools.providers.base import (
@@ -57,7 +57,6 @@ OFFER = Offer(
 KEPT_S = 3600.0
 """Age at which an order is swept."""
 
-_FREE = Cost(amount=Decimal(0), unit=Unit.USD, basis=Basis.REPORTED)
 _REMOTE_ID = re.compile(r"[0-9a-f]{32}")
 _ID_BYTES = 16
 _WAITING_SHARE = 0.2
@@ -148,7 +147,7 @@ class Sandbox:
         """Look at an order, and paint it once its time has come. Raises `FetchFailed` for an id not known here."""
         kept = await to_thread.run_sync(self._read, remote_id)
         if await to_thread.run_sync(self._path(remote_id, "cancelled").exists):
-            return Snapshot(phase=Phase.CANCELLED, remote_id=remote_id, cost=_FREE, raw_status=Phase.CANCELLED)
+            return Snapshot(phase=Phase.CANCELLED, remote_id=remote_id, cost=FREE, raw_status=Phase.CANCELLED)
         progress = self._progress(kept)
         if progress < 1:
             phase = Phase.WAITING if progress < _WAITING_SHARE else Phase.WORKING
@@ -161,7 +160,7 @@ class Sandbox:
             return Snapshot(
                 phase=Phase.FAILED,
                 remote_id=remote_id,
-                cost=_FREE,
+                cost=FREE,
                 failure=_paint_failure(error),
                 raw_status=Phase.FAILED,
             )
@@ -170,7 +169,7 @@ class Sandbox:
             remote_id=remote_id,
             outputs=(RemoteOutput(data=data, seed=kept.seed),),
             progress=1.0,
-            cost=_FREE,
+            cost=FREE,
             raw_status=Phase.DONE,
         )
 
