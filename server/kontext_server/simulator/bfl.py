@@ -4,19 +4,18 @@ What this is: the two Kontext endpoints, `get_result` and `credits` as the vendo
 What it is not: complete where nothing is published: a task cancelled elsewhere is told as not found, an unknown
 field is refused, a task whose script has it moderated is taken off the counter of charges as soon as the script
 is read, and webhooks are noted but never called. There is no way to cancel. Above: `app`. Below: `bfl_input`,
-`wire`, `state`.
+`giving`, `wire`, `state`.
 """
 
 from __future__ import annotations
 
-import base64
 import uuid
 from typing import Literal
 
-import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
+from kontext_server.simulator import giving
 from kontext_server.simulator.bfl_input import BadInputError, Sent, Task, pictures_of, read_task
 from kontext_server.simulator.pictures import Recipe, size_for
 from kontext_server.simulator.state import Accepted, Job, Phase
@@ -143,13 +142,9 @@ async def _told(call: Call, job: Job, word: str | None) -> JsonObject:
 
 
 async def _result(call: Call, job: Job) -> JsonObject:
-    sample = job.output.url(call.root)
-    if job.inline:
-        content = await anyio.to_thread.run_sync(job.output.read)
-        sample = f"data:{job.output.media_type};base64,{base64.b64encode(content).decode()}"
     seed = job.input.get("seed")
     return {
-        "sample": sample,
+        "sample": await giving.output(call, job),
         "prompt": job.input["prompt"],
         "seed": uuid.UUID(job.id).int % 2**32 if seed is None else seed,
         "start_time": job.works_from,

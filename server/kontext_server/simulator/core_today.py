@@ -4,12 +4,11 @@ shapes.
 What this is: the vendor's published page for `black-forest-labs/flux-kontext-pro`, its upload page and the
 second reply shape of its API reference, as a server. What it is not: complete where nothing is published: the
 bodies of errors, the reply of DELETE (here 200 with the prediction, 409 once it has ended) and of an unknown
-field are guesses, and webhooks are noted but never called. Above: `app`. Below: `wire`, `state`, `pictures`.
+field are guesses, and webhooks are noted but never called. Above: `app`. Below: `giving`, `wire`, `state`, `pictures`.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from dataclasses import replace
@@ -20,6 +19,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers, UploadFile
 from starlette.responses import JSONResponse, Response
 
+from kontext_server.simulator import giving
 from kontext_server.simulator.files import Ticket, new_file
 from kontext_server.simulator.pictures import SIZES, NotAPictureError, Recipe, measure, size_for
 from kontext_server.simulator.reading import check_types, fetched, form, json_object, media_type_of
@@ -214,7 +214,7 @@ def _job(call: Call) -> Job:
 async def _reply(call: Call, job: Job, word: str | None, phase: Phase | None = None) -> JsonObject:
     """The prediction in the shape that it speaks; with a scripted `word` for its status it has no result."""
     phase = phase or job.phase(call.now)
-    result = await _result(call, job) if phase is Phase.DONE and word is None else None
+    result = await giving.output(call, job) if phase is Phase.DONE and word is None else None
     error = job.error if phase is Phase.FAILED and word is None else None
     if job.shape == "second":
         return {
@@ -235,13 +235,6 @@ async def _reply(call: Call, job: Job, word: str | None, phase: Phase | None = N
         "error": error,
         "public_url": public,
     }
-
-
-async def _result(call: Call, job: Job) -> str:
-    if not job.inline:
-        return job.output.url(call.root)
-    content = await anyio.to_thread.run_sync(job.output.read)
-    return f"data:{job.output.media_type};base64,{base64.b64encode(content).decode()}"
 
 
 def _metrics(job: Job) -> JsonObject:

@@ -18,7 +18,7 @@ from kontext_server.simulator.wire import Call
 
 async def outputs(call: Call, job: Job) -> list[str]:
     """Where each of the job's pictures is, or the picture itself where it speaks in `data:` URIs."""
-    return [await _told(call, job, file) for file in (job.output, *job.more)]
+    return [await _given(call, job, file) for file in (job.output, *job.more)]
 
 
 def stamp(seconds: float) -> str:
@@ -26,8 +26,16 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def _told(call: Call, job: Job, file: StoredFile) -> str:
-    if not job.inline:
-        return file.url(call.root)
+async def output(call: Call, job: Job) -> str:
+    """Where the job's one picture is, or the picture itself where it speaks in `data:` URIs."""
+    return await _given(call, job, job.output)
+
+
+async def data_uri(file: StoredFile) -> str:
+    """A picture itself, as a `data:` URI."""
     content = await anyio.to_thread.run_sync(file.read)
     return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
+
+
+async def _given(call: Call, job: Job, file: StoredFile) -> str:
+    return await data_uri(file) if job.inline else file.url(call.root)

@@ -21,6 +21,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from kontext_server.simulator import replicate_files as files
+from kontext_server.simulator.giving import stamp
 from kontext_server.simulator.pictures import Recipe, size_for
 from kontext_server.simulator.reading import json_object
 from kontext_server.simulator.replicate_input import (
@@ -31,7 +32,7 @@ from kontext_server.simulator.replicate_input import (
     model_input,
     wait_seconds,
 )
-from kontext_server.simulator.replicate_reply import WORDS, prediction, refuse, refuse_at_the_gate, stamp
+from kontext_server.simulator.replicate_reply import WORDS, prediction, refuse, refuse_at_the_gate
 from kontext_server.simulator.state import Accepted, Job, Phase
 from kontext_server.simulator.wire import Call, JsonObject, Operation, RefusedError, Wire
 

@@ -2,7 +2,7 @@
 
 What this is: `/files` as Replicate documents it, and the three ways to hand over an `input_image`. What it is
 not: a download; a file's address tells of it and is good as an input. Above: `replicate`. Below: `reading`,
-`replicate_reply`, `files`.
+`giving`, `files`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from kontext_server.simulator.files import StoredFile, new_file
+from kontext_server.simulator.giving import stamp
 from kontext_server.simulator.reading import form, picture
-from kontext_server.simulator.replicate_reply import stamp
 from kontext_server.simulator.wire import Call, JsonObject, Operation, RefusedError
 
 NAME = "replicate"

@@ -1,18 +1,17 @@
 """What Replicate says: a prediction as it stands, and its errors, with kkiai's beside them.
 
 What this is: replies, made from a job and the time. What it is not: what a request does (`replicate`). Above:
-`replicate`, `replicate_files`. Below: `state`, `wire`.
+`replicate`. Below: `giving`, `state`, `wire`.
 """
 
 from __future__ import annotations
 
-import base64
 import re
-from datetime import UTC, datetime
 
-import anyio.to_thread
 from starlette.responses import JSONResponse, Response
 
+from kontext_server.simulator import giving
+from kontext_server.simulator.giving import stamp
 from kontext_server.simulator.state import MODERATED, Job, Phase
 from kontext_server.simulator.wire import Call, JsonObject
 
@@ -48,9 +47,9 @@ async def prediction(
     status = "aborted" if phase is Phase.CANCELLED and job.fate == "aborted" else _STATUSES[phase]
     output: object = None
     if early:
-        status, output = "processing", [await _inline(job)]
+        status, output = "processing", [await giving.data_uri(job.output)]
     elif phase is Phase.DONE and word is None and not gone:
-        output = await _inline(job) if job.inline else job.output.url(call.root)
+        output = await giving.output(call, job)
         output = [output] if job.shape == "second" else output
     reply: JsonObject = {
         "id": job.id,
@@ -103,16 +102,6 @@ def _times(job: Job, status: str, phase: Phase) -> JsonObject:
         worked, all_of_it = job.ends_at - job.works_from, job.ends_at - job.created_at
         told["metrics"] = {"image_count": 1, "predict_time": worked, "total_time": all_of_it}
     return told
-
-
-async def _inline(job: Job) -> str:
-    content = await anyio.to_thread.run_sync(job.output.read)
-    return f"data:{job.output.media_type};base64,{base64.b64encode(content).decode()}"
-
-
-def stamp(seconds: float) -> str:
-    """A time as Replicate writes it, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _urls(job: Job, links: str) -> dict[str, str]:
