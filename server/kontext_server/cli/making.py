@@ -129,7 +129,7 @@ def _confirmed(settings: Settings, asked: Asked) -> int:
 
 
 async def _price(app: App, asked: Asked) -> tuple[str, Price]:
-    edit = _edit(_read(app, asked))
+    edit = parameters.edit_of(_read(app, asked))
     offer = choose(edit, app.offers, order=app.studio.order).offer
     return offer.name, offer.price.times(edit.num_images)
 
@@ -145,7 +145,7 @@ async def _make(app: App, asked: Asked) -> int:
 
     with shown(asked.kind.doing) as seen:
         try:
-            made = await asked.kind.verb(app.studio, _edit(arguments), _call(arguments, on_news))
+            made = await asked.kind.verb(app.studio, parameters.edit_of(arguments), _call(arguments, on_news))
             if isinstance(made, View):
                 made = await _ended(app.studio, made, on_news)
         except anyio.get_cancelled_exc_class():
@@ -217,11 +217,6 @@ def _saved(kept: Sequence[Path], output: Path, *, force: bool) -> tuple[int, Seq
 
 def _read(app: App, asked: Asked) -> Arguments:
     return read(asked.kind.parameters(app), asked.arguments)
-
-
-def _edit(arguments: Arguments) -> Edit:
-    names = parameters.OF_AN_EDIT & arguments.values.keys()
-    return Edit(**{name: arguments[name] for name in names}, given=arguments.given & parameters.OF_AN_EDIT)
 
 
 def _call(arguments: Arguments, on_news: OnNews) -> Call:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 
-from kontext_server.surface.arguments import Kind, Parameter
+from kontext_server.surface.arguments import Arguments, Kind, Parameter
 from kontext_tools.choosing import AUTO, SANDBOX
 from kontext_tools.edits import (
     ASPECT_RATIOS,
@@ -223,3 +223,9 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             description="Your own key: the same key never pays twice; a new one makes a variant.",
         ),
     )
+
+
+def edit_of(arguments: Arguments) -> Edit:
+    """Give the edit that a call's arguments ask for, with what was given of it and what is a default told apart."""
+    names = OF_AN_EDIT & arguments.values.keys()
+    return Edit(**{name: arguments[name] for name in names}, given=arguments.given & OF_AN_EDIT)

@@ -17,7 +17,6 @@ from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import answers, parameters
 from kontext_server.surface.arguments import Arguments, Parameter, read, schema_of
 from kontext_server.surface.failures import error_result
-from kontext_tools.edits import Edit
 from kontext_tools.errors import InvalidArgument, KontextError
 from kontext_tools.views import Call, OnNews, Quote, View
 
@@ -61,7 +60,7 @@ class Tools:
 
     def _edit_image(self) -> Tool:
         async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
-            view = await self._app.studio.edit_image(_edit(arguments), _call(arguments, on_news))
+            view = await self._app.studio.edit_image(parameters.edit_of(arguments), _call(arguments, on_news))
             return await self._made(view)
 
         return _tool(
@@ -79,7 +78,7 @@ class Tools:
 
     def _generate_image(self) -> Tool:
         async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
-            view = await self._app.studio.generate_image(_edit(arguments), _call(arguments, on_news))
+            view = await self._app.studio.generate_image(parameters.edit_of(arguments), _call(arguments, on_news))
             return await self._made(view)
 
         return _tool(
@@ -195,11 +194,6 @@ def _link(image: dict[str, Any]) -> types.ResourceLink:
 
 def _result(text: str, fields: dict[str, Any]) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=fields)
-
-
-def _edit(arguments: Arguments) -> Edit:
-    names = parameters.OF_AN_EDIT & arguments.values.keys()
-    return Edit(**{name: arguments[name] for name in names}, given=arguments.given & parameters.OF_AN_EDIT)
 
 
 def _call(arguments: Arguments, on_news: OnNews) -> Call:
