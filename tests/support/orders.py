@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import anyio.lowlevel
+import pytest
 from hypothesis import strategies as st
 
 from kontext_tools import images
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed
-from kontext_tools.providers.base import Attachment, Order, Verdict
+from kontext_tools.providers.base import Attachment, Order, Provider, SubmitFailed, Verdict
 from support.workshop import png
 
 EXAMPLE_URL = (
@@ -23,7 +24,10 @@ EXAMPLE_URL = (
 EXAMPLE = Attachment(url=EXAMPLE_URL)
 
 _REFUSED, _NOT_TAKEN, _UNKNOWN = Verdict.REFUSED, Verdict.NOT_TAKEN, Verdict.UNKNOWN
-FAILED_CREATES: list[tuple[dict[str, Any], Verdict, str, Billed]] = [
+FailedCreate = tuple[dict[str, Any], Verdict, str, Billed]
+"""Those that mean the same on every wire."""
+
+FAILED_CREATES: list[FailedCreate] = [
     ({"fault": "400"}, _REFUSED, "provider_error", Billed.NO),
     ({"fault": "401"}, _REFUSED, "auth_failed", Billed.NO),
     ({"fault": "error_echoes_key"}, _REFUSED, "auth_failed", Billed.NO),
@@ -50,7 +54,7 @@ FAILED_CREATES: list[tuple[dict[str, Any], Verdict, str, Billed]] = [
     ({"fault": "no_content"}, _UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
     ({"fault": "redirect", "url": "https://example.com/"}, _REFUSED, "provider_error", Billed.NO),
 ]
-"""A scripted fault of a create; its verdict, its code, and whether it was charged (DESIGN.md section 3)."""
+"""Those that mean the same on every wire."""
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -67,10 +71,12 @@ async def intent() -> None:
     await anyio.lowlevel.checkpoint()
 
 
-def an_order(image: Attachment | None = None, **edit: Any) -> Order:
-    """Give the seeds' example, with other parameters where they are given."""
-    asked = Edit(prompt="Make this a 90s cartoon", image=None if image is None else "given", **edit)
-    return Order(key="a-b-c4k7q:1", edit=asked, prompt=asked.prompt, seed=asked.seed, image=image)
+def an_order(
+    image: Attachment | None = None, *, prompt: str = "Make this a 90s cartoon", count: int = 1, **edit: Any
+) -> Order:
+    """Give the seeds' example, with another prompt, count or parameters where they are given."""
+    asked = Edit(prompt=prompt, image=None if image is None else "given", num_images=count, **edit)
+    return Order(key="a-b-c4k7q:1", edit=asked, prompt=prompt, seed=asked.seed, count=count, image=image)
 
 
 def a_picture(size_bytes: int = 0) -> Attachment:
@@ -82,3 +88,10 @@ def a_picture(size_bytes: int = 0) -> Attachment:
         return data
 
     return Attachment(facts=replace(images.read_facts(png()), size_bytes=len(data)), read=read)
+
+
+async def failure_of(provider: Provider, order: Order) -> SubmitFailed:
+    """Give how a create fails that must fail."""
+    with pytest.raises(SubmitFailed) as failed:
+        await provider.submit(order, intent)
+    return failed.value

@@ -6,7 +6,7 @@ case) passes or is `n/a` with its reason; the table is printed by the test run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from kontext_server.adapters import configured
 from kontext_server.settings import load
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.edits import Edit
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
@@ -31,18 +31,6 @@ pytestmark = pytest.mark.anyio
 ENDED = (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
 ADDRESS = "https://pictures.invalid/cat.png"
 """Of a reserved name: the simulator takes it as it stands, our own fetch of it fails and is told as a warning."""
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
-
-
-@pytest.fixture
-def simulator(simulators: Running) -> Running:
-    simulators.state.reset()
-    return simulators
 
 
 @asynccontextmanager

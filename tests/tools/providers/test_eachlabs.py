@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Generator
 from typing import Any, Protocol, cast
 
 import anyio
 import pytest
 from inline_snapshot import snapshot
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools import images
-from kontext_tools.edits import ASPECT_RATIOS, Edit
+from kontext_tools.edits import ASPECT_RATIOS
 from kontext_tools.errors import Billed
-from kontext_tools.guard import Guard, Target
-from kontext_tools.http import READ_S, Http, Reply
+from kontext_tools.http import READ_S, Http
 from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
     FetchFailed,
-    Order,
     Phase,
-    SubmitFailed,
     Verdict,
 )
 from kontext_tools.providers.eachlabs import (
@@ -31,8 +27,9 @@ from kontext_tools.providers.eachlabs import (
     LOOK_READ_S,
     Eachlabs,
 )
-from kontext_tools.redaction import Redactor
+from support.orders import an_order, failure_of, intent
 from support.scripted_host import Says, scripted
+from support.timed import Timed
 from support.workshop import png
 
 pytestmark = pytest.mark.anyio
@@ -44,39 +41,8 @@ CREATE = {"wire": "eachlabs", "on": "create"}
 ACCEPTED = Says(json={"status": "success", "message": "Prediction created successfully", "predictionID": "p1"})
 
 
-class Timed(Http):
-    """Notes the silence that each call bears."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.bears_s: list[float] = []
-
-    async def call(self, method: str, url: str | Target, **how: Any) -> Reply:
-        self.bears_s.append(how.get("read_s", READ_S))
-        return await super().call(method, url, **how)
-
-
 class Make(Protocol):
     def __call__(self, base_url: str = "", *, text_to_image: bool = False) -> Eachlabs: ...
-
-
-@pytest.fixture(scope="module")
-def shared() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-async def http(shared: Running) -> AsyncGenerator[Timed]:
-    made = Timed(guard=Guard(trusted=[shared.base_url]), redact=Redactor([KEY]))
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def simulator(shared: Running) -> Running:
-    shared.state.reset()
-    return shared
 
 
 @pytest.fixture
@@ -93,21 +59,6 @@ def adapter(make: Make) -> Eachlabs:
     return make()
 
 
-async def _intent() -> None:
-    await anyio.lowlevel.checkpoint()
-
-
-def _order(image: Attachment | None = SEEN, **edit: Any) -> Order:
-    asked = Edit(prompt="p", image=None if image is None else "given", **edit)
-    return Order(key="a-b-c4k7q:1", edit=asked, prompt=asked.prompt, seed=asked.seed, image=image)
-
-
-async def _failure_of(adapter: Eachlabs, order: Order | None = None) -> SubmitFailed:
-    with pytest.raises(SubmitFailed) as failed:
-        await adapter.submit(order or _order(), _intent)
-    return failed.value
-
-
 def _paths(simulator: Running) -> list[str]:
     return [entry.path.removeprefix("/eachlabs") for entry in simulator.state.journal.entries()]
 
@@ -119,7 +70,7 @@ def _schema(*fields: str, required: Any = ("prompt",)) -> Says:
 
 async def test_the_create_goes_out_as_the_vendors_api_has_it(simulator: Running, adapter: Eachlabs) -> None:
     """WIRE.md G: the seed's page names no endpoint; the vendor's OpenAPI file and skills repository do."""
-    await adapter.submit(_order(aspect_ratio="1:1"), _intent)
+    await adapter.submit(an_order(SEEN, aspect_ratio="1:1"), intent)
     asked, create = simulator.state.journal.entries()
     assert (asked.method, asked.path, asked.query) == ("GET", "/eachlabs/v1/model", "slug=flux-kontext-pro")
     assert (create.method, create.path) == ("POST", "/eachlabs/v1/prediction")
@@ -129,7 +80,7 @@ async def test_the_create_goes_out_as_the_vendors_api_has_it(simulator: Running,
             "model": "flux-kontext-pro",
             "version": "0.0.1",
             "input": {
-                "prompt": "p",
+                "prompt": "Make this a 90s cartoon",
                 "input_image": "https://a.example/i.png",
                 "aspect_ratio": "1:1",
                 "safety_tolerance": 2,
@@ -141,10 +92,10 @@ async def test_the_create_goes_out_as_the_vendors_api_has_it(simulator: Running,
 
 async def test_every_field_goes_out_under_the_vendors_name(simulator: Running, adapter: Eachlabs) -> None:
     for ratio in ASPECT_RATIOS:
-        await adapter.submit(_order(aspect_ratio=ratio, seed=2**32 - 1, safety_tolerance=0), _intent)
+        await adapter.submit(an_order(SEEN, aspect_ratio=ratio, seed=2**32 - 1, safety_tolerance=0), intent)
     assert simulator.state.journal.entries()[-1].json["input"] == snapshot(
         {
-            "prompt": "p",
+            "prompt": "Make this a 90s cartoon",
             "input_image": "https://a.example/i.png",
             "aspect_ratio": "1:2",
             "seed": 4294967295,
@@ -155,15 +106,15 @@ async def test_every_field_goes_out_under_the_vendors_name(simulator: Running, a
 
 async def test_the_version_is_asked_for_once_and_the_hosts_own_is_named(simulator: Running, adapter: Eachlabs) -> None:
     simulator.state.script({"wire": "eachlabs", "on": "model", "version": "1.0.0"})
-    assert adapter.request(_order())["version"] == FALLBACK_VERSION
+    assert adapter.request(an_order(SEEN))["version"] == FALLBACK_VERSION
     async with anyio.create_task_group() as tasks:
         for _ in range(4):
-            tasks.start_soon(adapter.submit, _order(), _intent)
-    await adapter.submit(_order(), _intent)
+            tasks.start_soon(adapter.submit, an_order(SEEN), intent)
+    await adapter.submit(an_order(SEEN), intent)
     creates = [entry.json["version"] for entry in simulator.state.journal.entries() if entry.method == "POST"]
     assert creates == ["1.0.0"] * 5
     assert _paths(simulator).count("/v1/model") == 1
-    assert adapter.request(_order())["version"] == "1.0.0"
+    assert adapter.request(an_order(SEEN))["version"] == "1.0.0"
 
 
 @pytest.mark.parametrize("fault", ["404", "garbage", "empty", "500", "reset_before_accept", "429"])
@@ -171,8 +122,8 @@ async def test_without_an_answer_the_version_that_all_public_code_names_serves(
     simulator: Running, adapter: Eachlabs, fault: str
 ) -> None:
     simulator.state.script({"wire": "eachlabs", "on": "model", "fault": fault})
-    await adapter.submit(_order(), _intent)
-    await adapter.submit(_order(), _intent)
+    await adapter.submit(an_order(SEEN), intent)
+    await adapter.submit(an_order(SEEN), intent)
     assert simulator.state.journal.entries()[1].json["version"] == FALLBACK_VERSION
     answered = fault in ("404", "garbage", "empty")
     assert _paths(simulator).count("/v1/model") == (1 if answered else 2)
@@ -184,7 +135,7 @@ async def test_creates_that_wait_for_an_unanswered_question_do_not_ask_it_each(m
         adapter = make(host.base_url)
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
-                tasks.start_soon(adapter.submit, _order(), _intent)
+                tasks.start_soon(adapter.submit, an_order(SEEN), intent)
             await host.asked.wait()
             await anyio.wait_all_tasks_blocked()
             later.set()
@@ -195,7 +146,7 @@ async def test_a_version_that_the_host_does_not_have_is_refused_free_of_charge(
     simulator: Running, adapter: Eachlabs
 ) -> None:
     simulator.state.script({**CREATE, "version": "2.0.0"})
-    failed = await _failure_of(adapter)
+    failed = await failure_of(adapter, an_order(SEEN))
     assert (failed.verdict, failed.failure.code) == (REFUSED, "provider_error")
     assert simulator.state.counter()["charged"]["eachlabs"] == 0
 
@@ -206,7 +157,7 @@ async def test_d5_9_text_to_image_needs_both_the_operator_and_a_schema_that_leav
     assert make().offer.generates is False
     willing = make(text_to_image=True)
     assert willing.offer.generates is True
-    await willing.submit(_order(None, aspect_ratio="1:1"), _intent)
+    await willing.submit(an_order(aspect_ratio="1:1"), intent)
     assert "input_image" not in simulator.state.journal.entries()[-1].json["input"]
     assert willing.offer.generates is True
 
@@ -215,7 +166,7 @@ async def test_d5_9_a_schema_that_demands_the_image_refuses_the_generation(simul
     simulator.state.script({"wire": "eachlabs", "on": "model", "requires_image": True})
     willing = make(text_to_image=True)
     for _ in range(2):
-        failed = await _failure_of(willing, _order(None))
+        failed = await failure_of(willing, an_order())
         assert (failed.verdict, failed.failure.code, failed.failure.field) == (
             REFUSED,
             "unsupported_by_provider",
@@ -228,7 +179,7 @@ async def test_d5_9_a_schema_that_demands_the_image_refuses_the_generation(simul
 async def test_d5_9_where_the_operator_did_not_ask_for_it_nothing_is_sent_at_all(
     simulator: Running, adapter: Eachlabs
 ) -> None:
-    assert (await _failure_of(adapter, _order(None))).failure.code == "unsupported_by_provider"
+    assert (await failure_of(adapter, an_order())).failure.code == "unsupported_by_provider"
     assert _paths(simulator) == []
 
 
@@ -245,7 +196,7 @@ async def test_d5_9_a_generation_waits_for_the_schema(
     simulator: Running, make: Make, fault: str, verdict: Verdict, code: str
 ) -> None:
     simulator.state.script({"wire": "eachlabs", "on": "model", "fault": fault})
-    failed = await _failure_of(make(text_to_image=True), _order(None))
+    failed = await failure_of(make(text_to_image=True), an_order())
     assert (failed.verdict, failed.failure.code) == (verdict, code)
     assert simulator.state.counter()["creates"]["eachlabs"] == 0
 
@@ -253,14 +204,14 @@ async def test_d5_9_a_generation_waits_for_the_schema(
 async def test_d5_10_our_safety_tolerance_is_always_sent_for_the_schemas_default_is_the_laxest(
     simulator: Running, adapter: Eachlabs
 ) -> None:
-    await adapter.submit(_order(), _intent)
+    await adapter.submit(an_order(SEEN), intent)
     assert simulator.state.journal.entries()[-1].json["input"]["safety_tolerance"] == 2
     assert (adapter.offer.safety, adapter.offer.max_safety_with_image) == ((0, 6), 2)
 
 
 async def test_d5_11_a_look_bears_a_host_that_polls_long(http: Timed, adapter: Eachlabs, simulator: Running) -> None:
     simulator.state.script({**CREATE, "fault": "never_ends"})
-    taken = await adapter.submit(_order(), _intent)
+    taken = await adapter.submit(an_order(SEEN), intent)
     seen = await adapter.fetch(cast("str", taken.remote_id))
     assert (taken.raw_status, taken.phase, seen.phase) == ("success", Phase.WAITING, Phase.WORKING)
     assert http.bears_s[-3:] == [READ_S, READ_S, LOOK_READ_S]
@@ -269,12 +220,15 @@ async def test_d5_11_a_look_bears_a_host_that_polls_long(http: Timed, adapter: E
 async def test_a_default_that_the_schema_has_no_field_for_is_left_out_and_what_was_set_is_refused(make: Make) -> None:
     async with scripted(_schema("prompt", "input_image"), ACCEPTED) as host:
         adapter = make(host.base_url)
-        await adapter.submit(_order(), _intent)
-        assert host.heard[-1].json["input"] == {"prompt": "p", "input_image": SEEN.url}
-        assert adapter.request(_order())["input"] == {"prompt": "p", "input_image": SEEN.url}
+        await adapter.submit(an_order(SEEN), intent)
+        assert host.heard[-1].json["input"] == {"prompt": "Make this a 90s cartoon", "input_image": SEEN.url}
+        assert adapter.request(an_order(SEEN))["input"] == {
+            "prompt": "Make this a 90s cartoon",
+            "input_image": SEEN.url,
+        }
         for name, value in (("aspect_ratio", "1:1"), ("safety_tolerance", 1), ("seed", 7)):
-            failed = await _failure_of(
-                adapter, _order(given=frozenset({name}), **cast("dict[str, Any]", {name: value}))
+            failed = await failure_of(
+                adapter, an_order(SEEN, given=frozenset({name}), **cast("dict[str, Any]", {name: value}))
             )
             failure = failed.failure
             assert (failed.verdict, failure.code, failure.field) == (REFUSED, "unsupported_by_provider", name)
@@ -283,70 +237,20 @@ async def test_a_default_that_the_schema_has_no_field_for_is_left_out_and_what_w
 
 async def test_a_model_that_takes_no_picture_any_more_refuses_one(make: Make) -> None:
     async with scripted(_schema("prompt")) as host:
-        assert (await _failure_of(make(host.base_url))).failure.field == "image"
+        assert (await failure_of(make(host.base_url), an_order(SEEN))).failure.field == "image"
 
 
 async def test_bytes_are_refused_for_there_is_no_upload(simulator: Running, adapter: Eachlabs) -> None:
-    failed = await _failure_of(adapter, _order(Attachment(facts=images.read_facts(png()))))
+    failed = await failure_of(adapter, an_order(Attachment(facts=images.read_facts(png()))))
     assert (failed.verdict, failed.failure.code, failed.failure.field) == (REFUSED, "unsupported_by_provider", "image")
     assert _paths(simulator) == []
 
 
-CREATES: list[tuple[dict[str, Any], Verdict, str, Billed]] = [
-    ({"fault": "400"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "400", "text": "Your balance is too low"}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "403", "text": "Not enough credits"}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "403", "text": "Insufficient funds"}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "403", "text": "Insufficient permissions"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "401"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "error_echoes_key"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "402"}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "403"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "404"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "422"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "400", "text": "flagged as sensitive"}, REFUSED, "moderated", Billed.NO),
-    ({"fault": "429", "retry_after": "3"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "429", "text": "Too many requests, wait 3 seconds"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "429"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "500"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "502"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "503"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "408"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "409"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "accept_then_reset"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "reset_before_accept"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "garbage"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "empty"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "no_content"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "redirect", "url": "https://example.com/"}, REFUSED, "provider_error", Billed.NO),
-]
-
-
-@pytest.mark.parametrize(("fault", "verdict", "code", "billed"), CREATES)
-async def test_each_failure_of_a_create_has_its_verdict(
-    simulator: Running, adapter: Eachlabs, fault: dict[str, Any], verdict: Verdict, code: str, billed: Billed
-) -> None:
-    simulator.state.script({**CREATE, **fault})
-    failed = await _failure_of(adapter)
-    failure = failed.failure
-    assert (failed.verdict, failure.code, failure.billed) == (verdict, code, billed)
-    assert KEY not in json.dumps(failure.to_dict())
-    if "retry_after" in fault or "wait 3" in fault.get("text", ""):
-        assert failure.retry_after_s == 3.0
-
-
 async def test_a_200_that_names_no_prediction_is_unknown_and_its_words_are_told(make: Make) -> None:
     async with scripted(_schema("prompt", "input_image"), Says(json={"status": "error", "error": "odd"})) as host:
-        failed = await _failure_of(make(host.base_url))
+        failed = await failure_of(make(host.base_url), an_order(SEEN))
     assert failed.verdict is UNKNOWN
     assert '"odd"' in failed.failure.message
-
-
-async def test_a_host_that_is_not_there_was_not_taken(make: Make) -> None:
-    adapter = make("http://127.0.0.1:9")
-    assert (await _failure_of(adapter)).verdict is NOT_TAKEN
-    with pytest.raises(FetchFailed):
-        await adapter.fetch("p1")
 
 
 @pytest.mark.parametrize(
@@ -369,7 +273,7 @@ async def test_each_word_of_a_prediction_is_read_and_an_unknown_one_is_no_succes
     simulator: Running, adapter: Eachlabs, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({**CREATE, **fault})
-    taken = await adapter.submit(_order(), _intent)
+    taken = await adapter.submit(an_order(SEEN), intent)
     seen = await adapter.fetch(cast("str", taken.remote_id))
     failure = seen.failure
     assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
@@ -380,35 +284,16 @@ async def test_an_output_comes_with_the_cost_that_is_reported(
     simulator: Running, adapter: Eachlabs, shape: str
 ) -> None:
     simulator.state.script({**CREATE, "shape": shape})
-    taken = await adapter.submit(_order(), _intent)
+    taken = await adapter.submit(an_order(SEEN), intent)
     done = await adapter.fetch(cast("str", taken.remote_id))
     assert (done.phase, len(done.outputs)) == (Phase.DONE, 1)
     assert done.cost is not None
     assert done.cost.to_dict() == {"amount": "0.04", "unit": "usd", "basis": "reported"}
 
 
-async def test_a_data_uri_comes_as_bytes(simulator: Running, adapter: Eachlabs) -> None:
-    simulator.state.script({**CREATE, "fault": "data_uri"})
-    taken = await adapter.submit(_order(), _intent)
-    (output,) = (await adapter.fetch(cast("str", taken.remote_id))).outputs
-    assert output.url is None
-    assert output.data is not None
-    assert images.sniff(output.data[:16]) == "image/png"
-
-
-@pytest.mark.parametrize(("fault", "gone"), [("404", True), ("500", False), ("garbage", False), ("empty", False)])
-async def test_a_look_that_tells_nothing_says_whether_the_prediction_is_gone(
-    simulator: Running, adapter: Eachlabs, fault: str, gone: bool
-) -> None:
-    simulator.state.script({"wire": "eachlabs", "on": "get", "fault": fault})
-    with pytest.raises(FetchFailed) as failed:
-        await adapter.fetch("p1")
-    assert failed.value.gone is gone
-
-
 async def test_a_cancel_has_its_three_answers(simulator: Running, adapter: Eachlabs) -> None:
     simulator.state.script({**CREATE, "fault": "never_ends"})
-    job = cast("str", (await adapter.submit(_order(), _intent)).remote_id)
+    job = cast("str", (await adapter.submit(an_order(SEEN), intent)).remote_id)
     accepted, ended = await adapter.cancel(job), await adapter.cancel(job)
     unknown = await adapter.cancel("p0")
     simulator.state.script({"wire": "eachlabs", "on": "cancel", "fault": "409"})
@@ -433,6 +318,6 @@ async def test_an_id_with_a_path_in_it_stays_one_segment(simulator: Running, ada
 
 
 def test_what_people_are_shown_has_neither_key_nor_signature(make: Make) -> None:
-    shown = make().request(_order(Attachment(url="https://a.example/i.png?Signature=secret")))
+    shown = make().request(an_order(Attachment(url="https://a.example/i.png?Signature=secret")))
     assert shown["input"]["input_image"] == "https://a.example/i.png"
     assert KEY not in json.dumps(shown)

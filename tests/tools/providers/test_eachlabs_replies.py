@@ -20,6 +20,7 @@ from kontext_tools.providers.eachlabs import (
     Eachlabs,
     _model_of,  # pyright: ignore[reportPrivateUsage]  # the other parser, without a network
 )
+from support.orders import IDS, JSON
 
 KEY = "el_PLANTED_MARKER_0123456789"
 
@@ -53,15 +54,10 @@ def test_a_failure_tells_the_end_of_its_logs_and_whether_it_was_charged() -> Non
     assert (seen.failure.code, seen.failure.billed) == ("moderated", Billed.NO)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
 REPLIES = st.fixed_dictionaries(
     {},
     optional={
-        "id": st.sampled_from(["p1", "..", "../account", "", "a\nb", "x" * 300]) | JSON,
+        "id": IDS,
         "status": st.sampled_from(["starting", "SUCCESS", "failed", "cancelled", "odd"]) | JSON,
         "output": st.sampled_from([URL, [URL], {"url": URL}]) | JSON,
         "error": JSON,

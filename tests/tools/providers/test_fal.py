@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Generator
 from decimal import Decimal
 from typing import Any, Protocol, cast
 
-import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools import images
 from kontext_tools.budget import Price, Unit
 from kontext_tools.edits import Edit
@@ -26,15 +24,14 @@ from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
     FetchFailed,
-    Order,
     Phase,
     Snapshot,
-    SubmitFailed,
     Unsupported,
     Verdict,
 )
 from kontext_tools.providers.fal import ADDED_FIELDS, BASE_URL, MODELS, STORAGE_URL, Fal
 from kontext_tools.redaction import Redactor
+from support.orders import JSON, a_picture, an_order, failure_of, intent
 from support.scripted_host import Host, Says, scripted
 from support.workshop import png
 
@@ -43,7 +40,7 @@ pytestmark = pytest.mark.anyio
 KEY = "id-0123:PLANTED_MARKER_0123456789"
 SEEN = Attachment(url="https://a.example/i.png")
 URL = "https://a.example/o.png"
-REFUSED, NOT_TAKEN, UNKNOWN = Verdict.REFUSED, Verdict.NOT_TAKEN, Verdict.UNKNOWN
+NOT_TAKEN = Verdict.NOT_TAKEN
 CREATE = {"wire": "fal", "on": "create"}
 COMPLETED = Says(json={"status": "COMPLETED", "logs": None, "metrics": {"inference_time": 3.9}})
 
@@ -68,25 +65,6 @@ class Rerouted(Http):
         return await super().call(method, url, **how)
 
 
-@pytest.fixture(scope="module")
-def shared() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-async def http(shared: Running) -> AsyncGenerator[Http]:
-    made = Http(guard=Guard(trusted=[shared.base_url]), redact=Redactor([KEY]))
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def simulator(shared: Running) -> Running:
-    shared.state.reset()
-    return shared
-
-
 @pytest.fixture
 def make(simulator: Running, http: Http) -> Make:
     def made(base_url: str = "", *, model: str = "kontext-pro") -> Fal:
@@ -100,43 +78,20 @@ def adapter(make: Make) -> Fal:
     return make()
 
 
-async def _intent() -> None:
-    await anyio.lowlevel.checkpoint()
-
-
-def _order(image: Attachment | None = SEEN, count: int = 1, **edit: Any) -> Order:
-    asked = Edit(prompt="p", image=None if image is None else "given", num_images=count, **edit)
-    return Order(key="a-b-c4k7q:1", edit=asked, prompt=asked.prompt, seed=asked.seed, count=count, image=image)
-
-
-def _bytes(data: bytes) -> Attachment:
-    async def read() -> bytes:
-        await anyio.lowlevel.checkpoint()
-        return data
-
-    return Attachment(facts=images.read_facts(png()), read=read)
-
-
-async def _failure_of(adapter: Fal, order: Order | None = None) -> SubmitFailed:
-    with pytest.raises(SubmitFailed) as failed:
-        await adapter.submit(order or _order(), _intent)
-    return failed.value
-
-
 def _paths(simulator: Running) -> list[str]:
     return [entry.path.removeprefix("/fal/fal-ai/flux-pro") for entry in simulator.state.journal.entries()]
 
 
 async def test_the_create_goes_out_as_the_vendors_queue_has_it(simulator: Running, adapter: Fal) -> None:
     """WIRE.md G: no seed has fal's wire; its documentation and its clients do."""
-    taken = await adapter.submit(_order(), _intent)
+    taken = await adapter.submit(an_order(SEEN), intent)
     (entry,) = simulator.state.journal.entries()
     assert (entry.method, entry.path) == ("POST", "/fal/fal-ai/flux-pro/kontext")
     assert entry.headers["authorization"] == f"Key {KEY}"
     assert (taken.phase, taken.raw_status) == (Phase.WAITING, "IN_QUEUE")
     assert entry.json == snapshot(
         {
-            "prompt": "p",
+            "prompt": "Make this a 90s cartoon",
             "image_url": "https://a.example/i.png",
             "num_images": 1,
             "output_format": "png",
@@ -148,7 +103,8 @@ async def test_the_create_goes_out_as_the_vendors_queue_has_it(simulator: Runnin
 
 
 async def test_every_field_goes_out_under_the_vendors_name_and_in_its_type(simulator: Running, adapter: Fal) -> None:
-    order = _order(
+    order = an_order(
+        SEEN,
         count=4,
         seed=0,
         aspect_ratio="9:21",
@@ -157,10 +113,10 @@ async def test_every_field_goes_out_under_the_vendors_name_and_in_its_type(simul
         prompt_upsampling=True,
         guidance_scale=3.0,
     )
-    await adapter.submit(order, _intent)
+    await adapter.submit(order, intent)
     assert simulator.state.journal.entries()[-1].json == snapshot(
         {
-            "prompt": "p",
+            "prompt": "Make this a 90s cartoon",
             "image_url": "https://a.example/i.png",
             "aspect_ratio": "9:21",
             "num_images": 4,
@@ -186,8 +142,8 @@ async def test_each_model_has_an_endpoint_for_edits_and_one_beside_it_and_follow
     simulator: Running, make: Make, model: str, image: Attachment | None, path: str
 ) -> None:
     adapter = make(model=model)
-    order = _order(image, aspect_ratio="1:1")
-    taken = await adapter.submit(order, _intent)
+    order = an_order(image, aspect_ratio="1:1")
+    taken = await adapter.submit(order, intent)
     done = await adapter.fetch(cast("str", taken.remote_id))
     asked = f"/requests/{taken.remote_id}"
     assert _paths(simulator) == [path, f"{asked}/status", asked]
@@ -201,7 +157,7 @@ async def test_the_addresses_in_a_reply_are_never_followed_with_the_key(make: Ma
         said = {"request_id": "r1", "response_url": f"{stranger.base_url}/r", "status_url": f"{stranger.base_url}/s"}
         async with scripted(Says(json=said), COMPLETED, Says(json={"images": [{"url": URL}]})) as host:
             adapter = make(host.base_url)
-            taken = await adapter.submit(_order(), _intent)
+            taken = await adapter.submit(an_order(SEEN), intent)
             await adapter.fetch(cast("str", taken.remote_id))
             assert [heard.path for heard in host.heard][1:] == [
                 "/fal-ai/flux-pro/requests/r1/status",
@@ -211,7 +167,7 @@ async def test_the_addresses_in_a_reply_are_never_followed_with_the_key(make: Ma
 
 
 async def test_a_picture_of_ours_goes_as_a_data_uri(simulator: Running, adapter: Fal) -> None:
-    await adapter.submit(_order(_bytes(png())), _intent)
+    await adapter.submit(an_order(a_picture()), intent)
     (entry,) = simulator.state.journal.entries()
     assert entry.json["image_url"] == "data:image/png;base64," + base64.b64encode(png()).decode()
 
@@ -222,7 +178,7 @@ async def test_a_picture_over_10_mb_goes_by_the_vendors_storage_and_the_key_does
         host.says[0] = Says(json={"upload_url": f"{host.base_url}/bucket?sig=s", "file_url": "https://v3.fal.media/a"})
         http = Rerouted(host)
         large = png() + bytes(MAX_DATA_URI_BYTES)
-        await Fal(http, key=KEY).submit(_order(_bytes(large)), _intent)
+        await Fal(http, key=KEY).submit(an_order(a_picture(len(large))), intent)
         await http.aclose()
     initiated, put, create = host.heard
     assert http.hosts == [STORAGE_URL, BASE_URL]
@@ -238,7 +194,7 @@ async def test_a_picture_over_10_mb_goes_by_the_vendors_storage_and_the_key_does
 async def test_a_failed_upload_was_not_taken(said: Says) -> None:
     async with scripted(said) as host:
         http = Rerouted(host)
-        failed = await _failure_of(Fal(http, key=KEY), _order(_bytes(png() + bytes(MAX_DATA_URI_BYTES))))
+        failed = await failure_of(Fal(http, key=KEY), an_order(a_picture(len(png()) + MAX_DATA_URI_BYTES)))
         await http.aclose()
     assert (failed.verdict, failed.failure.code, len(host.heard)) == (NOT_TAKEN, "provider_unavailable", 1)
 
@@ -246,56 +202,9 @@ async def test_a_failed_upload_was_not_taken(said: Says) -> None:
 async def test_with_a_base_of_the_operators_own_no_other_host_of_the_vendors_is_asked(make: Make) -> None:
     large = png() + bytes(MAX_DATA_URI_BYTES)
     async with scripted(Says(json={"request_id": "r1"})) as host:
-        await make(host.base_url).submit(_order(_bytes(large)), _intent)
+        await make(host.base_url).submit(an_order(a_picture(len(large))), intent)
     (create,) = host.heard
     assert create.json["image_url"].startswith("data:image/png;base64,")
-
-
-CREATES: list[tuple[dict[str, Any], Verdict, str, Billed]] = [
-    ({"fault": "400"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "401"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "error_echoes_key"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "402"}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "403"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "403", "text": "User is locked. Reason: Exhausted balance."}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "404"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "422"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "422", "text": "flagged: content_policy_violation"}, REFUSED, "moderated", Billed.NO),
-    ({"fault": "429", "retry_after": "3"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "429"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "500"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "502"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "503"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "504"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "408"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "409"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "accept_then_reset"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "reset_before_accept"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "garbage"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "empty"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "no_content"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "redirect", "url": "https://example.com/"}, REFUSED, "provider_error", Billed.NO),
-]
-
-
-@pytest.mark.parametrize(("fault", "verdict", "code", "billed"), CREATES)
-async def test_each_failure_of_a_create_has_its_verdict(
-    simulator: Running, adapter: Fal, fault: dict[str, Any], verdict: Verdict, code: str, billed: Billed
-) -> None:
-    simulator.state.script({**CREATE, **fault})
-    failed = await _failure_of(adapter)
-    failure = failed.failure
-    assert (failed.verdict, failure.code, failure.billed) == (verdict, code, billed)
-    assert KEY not in json.dumps(failure.to_dict())
-    if "retry_after" in fault:
-        assert failure.retry_after_s == 3.0
-
-
-async def test_a_host_that_is_not_there_was_not_taken(make: Make) -> None:
-    adapter = make("http://127.0.0.1:9")
-    assert (await _failure_of(adapter)).verdict is NOT_TAKEN
-    with pytest.raises(FetchFailed):
-        await adapter.fetch("r1")
 
 
 @pytest.mark.parametrize(
@@ -317,7 +226,7 @@ async def test_each_fate_of_a_request_is_read_and_an_unknown_word_is_no_success(
     simulator: Running, adapter: Fal, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({**CREATE, **fault})
-    taken = await adapter.submit(_order(), _intent)
+    taken = await adapter.submit(an_order(SEEN), intent)
     seen = await adapter.fetch(cast("str", taken.remote_id))
     failure = seen.failure
     assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
@@ -397,19 +306,9 @@ async def test_a_500_that_the_host_says_not_to_try_again_ends_the_job(make: Make
     assert seen.phase is Phase.FAILED
 
 
-@pytest.mark.parametrize(("fault", "gone"), [("404", True), ("500", False), ("garbage", False), ("empty", False)])
-async def test_a_look_that_tells_nothing_says_whether_the_request_is_gone(
-    simulator: Running, adapter: Fal, fault: str, gone: bool
-) -> None:
-    simulator.state.script({"wire": "fal", "on": "get", "fault": fault})
-    with pytest.raises(FetchFailed) as failed:
-        await adapter.fetch("r1")
-    assert failed.value.gone is gone
-
-
 async def test_several_pictures_come_of_one_request_and_a_data_uri_as_bytes(simulator: Running, adapter: Fal) -> None:
     simulator.state.script({**CREATE, "fault": "data_uri"})
-    taken = await adapter.submit(_order(count=2, seed=5), _intent)
+    taken = await adapter.submit(an_order(SEEN, count=2, seed=5), intent)
     outputs = (await adapter.fetch(cast("str", taken.remote_id))).outputs
     assert [(made.url, made.seed) for made in outputs] == [(None, 5), (None, 5)]
     assert [images.sniff((made.data or b"")[:16]) for made in outputs] == ["image/png"] * 2
@@ -417,7 +316,7 @@ async def test_several_pictures_come_of_one_request_and_a_data_uri_as_bytes(simu
 
 async def test_a_cancel_has_its_three_answers(simulator: Running, adapter: Fal) -> None:
     simulator.state.script({**CREATE, "fault": "never_ends"})
-    job = cast("str", (await adapter.submit(_order(), _intent)).remote_id)
+    job = cast("str", (await adapter.submit(an_order(SEEN), intent)).remote_id)
     answers = [await adapter.cancel(job), await adapter.cancel(job), await adapter.cancel("r0")]
     simulator.state.script({"wire": "fal", "on": "cancel", "fault": "500"})
     with pytest.raises(FetchFailed):
@@ -435,10 +334,10 @@ async def test_an_id_with_a_path_in_it_stays_one_segment(simulator: Running, ada
 
 def test_what_people_are_shown_has_neither_key_nor_signature_nor_picture() -> None:
     adapter = Fal(Http(), key=KEY)
-    signed = adapter.request(_order(Attachment(url="https://a.example/i.png?Signature=secret")))
-    ours = adapter.request(_order(_bytes(png())))
+    signed = adapter.request(an_order(Attachment(url="https://a.example/i.png?Signature=secret")))
+    ours = adapter.request(an_order(a_picture()))
     assert (signed["image_url"], ours["image_url"]) == ("https://a.example/i.png", "source.png")
-    assert KEY not in json.dumps([signed, ours, adapter.request(_order(None))])
+    assert KEY not in json.dumps([signed, ours, adapter.request(an_order())])
 
 
 def test_the_offer_is_what_the_vendors_pages_say() -> None:
@@ -453,11 +352,6 @@ def test_the_offer_is_what_the_vendors_pages_say() -> None:
     assert Fal(Http(), key=KEY, price=mine).offer.price == mine
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
 PAYLOADS = st.fixed_dictionaries(
     {},
     optional={

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from kontext_server.adapters import configured
 from kontext_server.settings import load
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.edits import Edit
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.providers.base import Attachment, Order, Provider
+from support.orders import intent
 
 pytestmark = pytest.mark.anyio
 
@@ -101,12 +101,6 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def simulators() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
-
-
 @asynccontextmanager
 async def _adapter(folder: Path, simulator: Running, host: str) -> AsyncGenerator[Provider]:
     settings = load(**{name.lower(): value for name, value in simulator.settings_of(host).items()})
@@ -119,11 +113,6 @@ async def _adapter(folder: Path, simulator: Running, host: str) -> AsyncGenerato
 
 async def _on_the_wire(folder: Path, simulator: Running, host: str, edit: Edit) -> dict[str, Any] | None:
     """Give what stood in the create's input, or `None` where the offer refused it."""
-
-    async def intent() -> None:
-        await anyio.lowlevel.checkpoint()
-
-    simulator.state.reset()
     image = None if edit.image is None else Attachment(url=edit.image)
     async with _adapter(folder, simulator, host) as provider:
         if provider.offer.refusals(edit):
@@ -141,11 +130,11 @@ async def _on_the_wire(folder: Path, simulator: Running, host: str, edit: Edit) 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("row", ROWS)
 async def test_a_parameter_goes_out_as_the_host_names_it_or_is_refused_before(
-    tmp_path: Path, simulators: Running, row: str, host: str
+    tmp_path: Path, simulator: Running, row: str, host: str
 ) -> None:
     asked, expected = ROWS[row]
     edit = Edit(prompt="Make it red", image=ADDRESS, given=frozenset(asked), **asked)
-    sent = await _on_the_wire(tmp_path, simulators, host, edit)
+    sent = await _on_the_wire(tmp_path, simulator, host, edit)
     wanted = expected[host]
     if wanted is REFUSED:
         assert sent is None
@@ -160,28 +149,28 @@ async def test_a_parameter_goes_out_as_the_host_names_it_or_is_refused_before(
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_several_images_are_one_request_or_one_each_with_seeds_that_follow(
-    tmp_path: Path, simulators: Running, host: str
+    tmp_path: Path, simulator: Running, host: str
 ) -> None:
     edit = Edit(prompt="Make it red", image=ADDRESS, num_images=3, seed=5, given=frozenset({"num_images", "seed"}))
-    async with _adapter(tmp_path, simulators, host) as provider:
+    async with _adapter(tmp_path, simulator, host) as provider:
         sends = provider.offer.seeds(edit)
     assert sends == ([(5, 3)] if host in ("runflow", "fal") else [(5, 1), (6, 1), (7, 1)])
-    sent = await _on_the_wire(tmp_path, simulators, host, edit)
+    sent = await _on_the_wire(tmp_path, simulator, host, edit)
     assert sent is not None
     assert sent.get("num_images") == (3 if host in ("runflow", "fal") else None)
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_words_alone_are_taken_or_refused_before(tmp_path: Path, simulators: Running, host: str) -> None:
+async def test_words_alone_are_taken_or_refused_before(tmp_path: Path, simulator: Running, host: str) -> None:
     edit = Edit(prompt="A red lake", aspect_ratio="1:1")
-    sent = await _on_the_wire(tmp_path, simulators, host, edit)
+    sent = await _on_the_wire(tmp_path, simulator, host, edit)
     assert (sent is None) == (host in ("runflow", "eachlabs"))
 
 
 @pytest.mark.parametrize("host", HOSTS)
-async def test_what_is_not_set_is_never_refused(tmp_path: Path, simulators: Running, host: str) -> None:
+async def test_what_is_not_set_is_never_refused(tmp_path: Path, simulator: Running, host: str) -> None:
     """WIRE.md D4: defaults are never "set"."""
-    async with _adapter(tmp_path, simulators, host) as provider:
+    async with _adapter(tmp_path, simulator, host) as provider:
         assert provider.offer.refusals(Edit(prompt="Make it red", image=ADDRESS)) == ()
 
 

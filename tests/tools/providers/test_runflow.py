@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Generator
 from typing import Any, Protocol, cast
 
-import anyio
 import pytest
 from inline_snapshot import snapshot
 
 from kontext_server.simulator.journal import Entry
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools import images
-from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed
-from kontext_tools.guard import Guard, Target
-from kontext_tools.http import READ_S, Http, Reply
+from kontext_tools.http import READ_S, Http
 from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
     FetchFailed,
-    Order,
     Phase,
-    SubmitFailed,
     Verdict,
 )
 from kontext_tools.providers.runflow import ADDED_FIELDS, MODELS, Runflow
-from kontext_tools.redaction import Redactor
+from support.orders import a_picture, an_order, failure_of, intent
 from support.scripted_host import Says, scripted
+from support.timed import Timed
 from support.workshop import png
 
 pytestmark = pytest.mark.anyio
@@ -45,39 +40,8 @@ REFUSED, NOT_TAKEN, UNKNOWN = Verdict.REFUSED, Verdict.NOT_TAKEN, Verdict.UNKNOW
 CREATE = {"wire": "runflow", "on": "create"}
 
 
-class Timed(Http):
-    """Notes the silence that each call bears."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.bears_s: list[float] = []
-
-    async def call(self, method: str, url: str | Target, **how: Any) -> Reply:
-        self.bears_s.append(how.get("read_s", READ_S))
-        return await super().call(method, url, **how)
-
-
 class Make(Protocol):
     def __call__(self, base_url: str = "", *, surface: str = "auto") -> Runflow: ...
-
-
-@pytest.fixture(scope="module")
-def shared() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-async def http(shared: Running) -> AsyncGenerator[Timed]:
-    made = Timed(guard=Guard(trusted=[shared.base_url]), redact=Redactor([KEY]))
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def simulator(shared: Running) -> Running:
-    shared.state.reset()
-    return shared
 
 
 @pytest.fixture
@@ -103,23 +67,6 @@ def auto(make: Make) -> Runflow:
     return make()
 
 
-async def _intent() -> None:
-    await anyio.lowlevel.checkpoint()
-
-
-def _order(image: Attachment | None = SEEN, count: int = 1, **edit: Any) -> Order:
-    asked = Edit(prompt=EXAMPLE["prompt"], image=None if image is None else "given", num_images=count, **edit)
-    return Order(key="a-b-c4k7q:1", edit=asked, prompt=asked.prompt, seed=asked.seed, count=count, image=image)
-
-
-def _bytes() -> Attachment:
-    async def read() -> bytes:
-        await anyio.lowlevel.checkpoint()
-        return png()
-
-    return Attachment(facts=images.read_facts(png()), read=read)
-
-
 def _paths(simulator: Running) -> list[str]:
     return [entry.path.removeprefix("/runflow/v1") for entry in simulator.state.journal.entries()]
 
@@ -128,14 +75,8 @@ def _last(simulator: Running) -> Entry:
     return simulator.state.journal.entries()[-1]
 
 
-async def _failure_of(adapter: Runflow, order: Order | None = None) -> SubmitFailed:
-    with pytest.raises(SubmitFailed) as failed:
-        await adapter.submit(order or _order(), _intent)
-    return failed.value
-
-
 async def test_the_seeds_example_goes_out_as_the_seed_has_it(simulator: Running, run: Runflow) -> None:
-    await run.submit(_order(output_format="png"), _intent)
+    await run.submit(an_order(SEEN, prompt=EXAMPLE["prompt"], output_format="png"), intent)
     (entry,) = simulator.state.journal.entries()
     assert (entry.method, entry.path) == ("POST", "/runflow/v1/run/black-forest-labs/flux-pro/kontext")
     assert entry.headers["authorization"] == f"Bearer {KEY}"
@@ -156,7 +97,9 @@ async def test_the_seeds_example_goes_out_as_the_seed_has_it(simulator: Running,
 
 
 async def test_the_newer_surface_takes_the_same_in_an_envelope(simulator: Running, runs: Runflow) -> None:
-    order = _order(
+    order = an_order(
+        SEEN,
+        prompt=EXAMPLE["prompt"],
         seed=7,
         count=2,
         aspect_ratio="21:9",
@@ -166,7 +109,7 @@ async def test_the_newer_surface_takes_the_same_in_an_envelope(simulator: Runnin
         guidance_scale=7.0,
         given=frozenset({"aspect_ratio", "safety_tolerance"}),
     )
-    taken = await runs.submit(order, _intent)
+    taken = await runs.submit(order, intent)
     assert (taken.phase, taken.cost) == (Phase.WAITING, None)
     assert _last(simulator).path == "/runflow/v1/models/black-forest-labs/flux-pro/kontext/runs"
     assert _last(simulator).headers["authorization"] == f"Bearer {KEY}"
@@ -194,7 +137,7 @@ async def test_d5_1_the_guidance_is_always_sent_so_that_neither_default_matters(
 ) -> None:
     adapter = make(surface=surface)
     for asked, sent in ((None, 3.5), (1.0, 1.0)):
-        await adapter.submit(_order(guidance_scale=asked), _intent)
+        await adapter.submit(an_order(SEEN, guidance_scale=asked), intent)
         body = _last(simulator).json
         assert body.get("input", body)["guidance_scale"] == sent
 
@@ -205,43 +148,43 @@ async def test_d5_2_where_runs_is_gone_nothing_was_taken_and_run_serves_from_the
 ) -> None:
     simulator.state.script({**CREATE, "fault": "surface_gone", "code": code})
     assert "3:2" in auto.offer.aspect_ratios
-    failed = await _failure_of(auto)
+    failed = await failure_of(auto, an_order(SEEN))
     assert (failed.verdict, failed.failure.code, failed.failure.billed) == (NOT_TAKEN, "provider_error", Billed.NO)
     assert failed.failure.retry_after_s == 0.5
     assert simulator.state.counter()["charged"]["runflow"] == 0
     for _ in range(2):
-        done = await auto.submit(_order(), _intent)
+        done = await auto.submit(an_order(SEEN), intent)
         assert (done.phase, done.remote_id, len(done.outputs)) == (Phase.DONE, None, 1)
     assert _paths(simulator) == [f"/models/{MODELS['kontext-pro']}/runs", *[f"/run/{MODELS['kontext-pro']}"] * 2]
     assert "3:2" not in auto.offer.aspect_ratios
-    assert "input" not in auto.request(_order())
+    assert "input" not in auto.request(an_order(SEEN))
 
 
 async def test_d5_2_the_switch_happens_at_a_create_alone(simulator: Running, auto: Runflow) -> None:
     with pytest.raises(FetchFailed):
         await auto.fetch("0199-unknown")
     simulator.state.script({"wire": "runflow", "on": "upload", "fault": "404"})
-    assert (await _failure_of(auto, _order(_bytes()))).verdict is REFUSED
+    assert (await failure_of(auto, an_order(a_picture()))).verdict is REFUSED
     for fault in ("500", "410", "422", "503"):
         simulator.state.script({**CREATE, "fault": fault})
-        await _failure_of(auto)
-    assert (await auto.submit(_order(), _intent)).remote_id is not None
+        await failure_of(auto, an_order(SEEN))
+    assert (await auto.submit(an_order(SEEN), intent)).remote_id is not None
 
 
 @pytest.mark.parametrize("surface", ["runs", "run"])
 async def test_d5_2_a_pinned_surface_is_never_left(simulator: Running, make: Make, surface: str) -> None:
     adapter = make(surface=surface)
     simulator.state.script({**CREATE, "fault": "404"})
-    assert (await _failure_of(adapter)).verdict is REFUSED
-    taken = await adapter.submit(_order(), _intent)
+    assert (await failure_of(adapter, an_order(SEEN))).verdict is REFUSED
+    taken = await adapter.submit(an_order(SEEN), intent)
     assert (taken.remote_id is not None) == (surface == "runs")
 
 
 async def test_an_edit_that_only_runs_would_take_is_refused_after_the_switch(simulator: Running, auto: Runflow) -> None:
-    order = _order(aspect_ratio="3:2", given=frozenset({"aspect_ratio"}))
+    order = an_order(SEEN, aspect_ratio="3:2", given=frozenset({"aspect_ratio"}))
     simulator.state.script({**CREATE, "fault": "surface_gone"})
-    await _failure_of(auto, order)
-    failed = await _failure_of(auto, order)
+    await failure_of(auto, order)
+    failed = await failure_of(auto, order)
     assert (failed.verdict, failed.failure.code, failed.failure.field) == (
         REFUSED,
         "unsupported_by_provider",
@@ -253,7 +196,7 @@ async def test_an_edit_that_only_runs_would_take_is_refused_after_the_switch(sim
 async def test_d5_3_the_input_shape_has_no_word_so_the_ratio_is_left_out(simulator: Running, run: Runflow) -> None:
     sent: dict[str, str | None] = {}
     for ratio in run.offer.aspect_ratios:
-        await run.submit(_order(aspect_ratio=ratio), _intent)
+        await run.submit(an_order(SEEN, aspect_ratio=ratio), intent)
         sent[ratio] = _last(simulator).json.get("aspect_ratio")
     assert sent == snapshot(
         {
@@ -270,7 +213,7 @@ async def test_d5_3_the_input_shape_has_no_word_so_the_ratio_is_left_out(simulat
 async def test_d5_3_an_edit_without_an_image_is_refused_before_anything_is_sent(
     simulator: Running, runs: Runflow
 ) -> None:
-    failed = await _failure_of(runs, _order(None))
+    failed = await failure_of(runs, an_order())
     assert (failed.verdict, failed.failure.code, failed.failure.field) == (REFUSED, "unsupported_by_provider", "image")
     assert _paths(simulator) == []
 
@@ -281,7 +224,7 @@ async def test_d5_5_sync_mode_is_never_sent_and_a_data_uri_is_read_where_one_com
 ) -> None:
     simulator.state.script({**CREATE, "fault": "data_uri"})
     adapter = make(surface=surface)
-    seen = await adapter.submit(_order(), _intent)
+    seen = await adapter.submit(an_order(SEEN), intent)
     assert "sync_mode" not in json.dumps(_last(simulator).json)
     if seen.remote_id is not None:
         seen = await adapter.fetch(seen.remote_id)
@@ -293,61 +236,16 @@ async def test_d5_5_sync_mode_is_never_sent_and_a_data_uri_is_read_where_one_com
 
 async def test_d5_6_the_format_is_always_sent_for_the_defaults_differ(simulator: Running, runs: Runflow) -> None:
     for asked, sent in (("png", "png"), ("jpg", "jpeg")):
-        await runs.submit(_order(output_format=asked), _intent)
+        await runs.submit(an_order(SEEN, output_format=asked), intent)
         assert _last(simulator).json["input"]["output_format"] == sent
 
 
 async def test_the_surface_that_works_while_we_wait_is_borne_for_three_minutes(
     http: Timed, runs: Runflow, run: Runflow
 ) -> None:
-    await runs.submit(_order(), _intent)
-    await run.submit(_order(), _intent)
+    await runs.submit(an_order(SEEN), intent)
+    await run.submit(an_order(SEEN), intent)
     assert http.bears_s[-2:] == [READ_S, 180.0]
-
-
-CREATES: list[tuple[dict[str, Any], Verdict, str, Billed]] = [
-    ({"fault": "400"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "401"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "error_echoes_key"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "402"}, REFUSED, "out_of_credit", Billed.NO),
-    ({"fault": "403"}, REFUSED, "auth_failed", Billed.NO),
-    ({"fault": "404"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "405"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "422"}, REFUSED, "provider_error", Billed.NO),
-    ({"fault": "422", "text": "CONTENT_MODERATED"}, REFUSED, "moderated", Billed.NO),
-    ({"fault": "429", "retry_after": "3"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "429", "retry_after_date": 5}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "429"}, NOT_TAKEN, "rate_limited", Billed.NO),
-    ({"fault": "503"}, NOT_TAKEN, "provider_unavailable", Billed.NO),
-    ({"fault": "503", "body": "html"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "503", "body": "empty"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "500"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "502"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "504"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "408"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "409"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "accept_then_reset"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "reset_before_accept"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "garbage"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "empty"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "no_content"}, UNKNOWN, "outcome_unknown", Billed.UNKNOWN),
-    ({"fault": "redirect", "url": "https://example.com/"}, REFUSED, "provider_error", Billed.NO),
-]
-
-
-@pytest.mark.parametrize("surface", ["runs", "run"])
-@pytest.mark.parametrize(("fault", "verdict", "code", "billed"), CREATES)
-async def test_each_failure_of_a_create_has_its_verdict_on_both_surfaces(
-    simulator: Running, make: Make, surface: str, fault: dict[str, Any], verdict: Verdict, code: str, billed: Billed
-) -> None:
-    simulator.state.script({**CREATE, **fault})
-    adapter = make(surface=surface)
-    failed = await _failure_of(adapter)
-    failure = failed.failure
-    assert (failed.verdict, failure.code, failure.billed) == (verdict, code, billed)
-    assert KEY not in json.dumps(failure.to_dict())
-    if "retry_after" in fault:
-        assert failure.retry_after_s == 3.0
 
 
 @pytest.mark.parametrize(
@@ -364,7 +262,7 @@ async def test_each_failure_of_a_create_has_its_verdict_on_both_surfaces(
 async def test_a_create_that_names_neither_a_job_nor_a_picture_is_unknown(make: Make, reply: Any, surface: str) -> None:
     async with scripted(Says(json=reply)) as host:
         adapter = make(host.base_url, surface=surface)
-        failed = await _failure_of(adapter)
+        failed = await failure_of(adapter, an_order(SEEN))
     assert (failed.verdict, failed.failure.code) == (UNKNOWN, "outcome_unknown")
 
 
@@ -372,15 +270,8 @@ async def test_a_run_that_the_older_surface_answers_with_is_asked_for(simulator:
     record = {"id": "0199", "status_code": "dispatching", "output": None}
     async with scripted(Says(json=record)) as host:
         adapter = make(host.base_url, surface="run")
-        taken = await adapter.submit(_order(), _intent)
+        taken = await adapter.submit(an_order(SEEN), intent)
     assert (taken.phase, taken.remote_id) == (Phase.WAITING, "0199")
-
-
-async def test_a_host_that_is_not_there_was_not_taken(make: Make) -> None:
-    adapter = make("http://127.0.0.1:9/v1")
-    assert (await _failure_of(adapter)).verdict is NOT_TAKEN
-    with pytest.raises(FetchFailed):
-        await adapter.fetch("r1")
 
 
 @pytest.mark.parametrize("surface", ["runs", "run"])
@@ -388,7 +279,7 @@ async def test_a_picture_of_ours_is_promised_put_and_confirmed_and_the_key_does_
     simulator: Running, make: Make, surface: str
 ) -> None:
     adapter = make(surface=surface)
-    await adapter.submit(_order(_bytes()), _intent)
+    await adapter.submit(an_order(a_picture()), intent)
     promised, put, confirmed, create = simulator.state.journal.entries()
     assert (promised.path, promised.json) == (
         "/runflow/v1/asset-uploads",
@@ -407,7 +298,7 @@ async def test_a_failed_upload_was_not_taken(simulator: Running, runs: Runflow, 
     if (where, fault) == ("/_uploads/", "garbage"):
         fault = "403"  # a 200 of a store is a yes, whatever stands in it
     simulator.state.script({"wire": "runflow", "on": "upload", "fault": fault, "match": where, "times": "always"})
-    failed = await _failure_of(runs, _order(_bytes()))
+    failed = await failure_of(runs, an_order(a_picture()))
     assert (failed.verdict, failed.failure.code) == (NOT_TAKEN, "provider_unavailable")
     assert simulator.state.counter()["creates"]["runflow"] == 0
 
@@ -424,7 +315,7 @@ async def test_a_failed_upload_was_not_taken(simulator: Running, runs: Runflow, 
 async def test_a_grant_that_leads_elsewhere_is_not_used(make: Make, grant: Any) -> None:
     async with scripted(Says(json=grant)) as host:
         adapter = make(host.base_url)
-        failed = await _failure_of(adapter, _order(_bytes()))
+        failed = await failure_of(adapter, an_order(a_picture()))
     assert failed.verdict is NOT_TAKEN
     assert len(host.heard) == 1
 
@@ -451,7 +342,7 @@ async def test_each_word_of_a_run_is_read_and_an_unknown_one_is_no_success(
     simulator: Running, runs: Runflow, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({**CREATE, **fault})
-    taken = await runs.submit(_order(), _intent)
+    taken = await runs.submit(an_order(SEEN), intent)
     seen = await runs.fetch(cast("str", taken.remote_id))
     failure = seen.failure
     assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
@@ -459,22 +350,12 @@ async def test_each_word_of_a_run_is_read_and_an_unknown_one_is_no_success(
 
 async def test_several_pictures_come_of_one_run_at_the_cost_that_is_reported(simulator: Running, runs: Runflow) -> None:
     simulator.state.script({**CREATE, "shape": "second"}, {**CREATE, "fault": "partial_succeeded"})
-    whole = await runs.fetch(cast("str", (await runs.submit(_order(count=3), _intent)).remote_id))
-    some = await runs.fetch(cast("str", (await runs.submit(_order(count=3), _intent)).remote_id))
+    whole = await runs.fetch(cast("str", (await runs.submit(an_order(SEEN, count=3), intent)).remote_id))
+    some = await runs.fetch(cast("str", (await runs.submit(an_order(SEEN, count=3), intent)).remote_id))
     assert (whole.phase, len(whole.outputs)) == (Phase.DONE, 3)
     assert (some.phase, some.raw_status, len(some.outputs)) == (Phase.DONE, "partial_succeeded", 2)
     assert whole.cost is not None
     assert whole.cost.to_dict() == {"amount": "0.12", "unit": "usd", "basis": "reported"}
-
-
-@pytest.mark.parametrize(("fault", "gone"), [("404", True), ("500", False), ("garbage", False), ("empty", False)])
-async def test_a_look_that_tells_nothing_says_whether_the_run_is_gone(
-    simulator: Running, runs: Runflow, fault: str, gone: bool
-) -> None:
-    simulator.state.script({"wire": "runflow", "on": "get", "fault": fault})
-    with pytest.raises(FetchFailed) as failed:
-        await runs.fetch(cast("str", (await runs.submit(_order(), _intent)).remote_id))
-    assert failed.value.gone is gone
 
 
 async def test_a_cancel_cannot_be_asked_for_and_asks_for_nothing(simulator: Running, runs: Runflow) -> None:

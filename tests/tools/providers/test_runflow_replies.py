@@ -10,20 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kontext_tools import images
 from kontext_tools.budget import Price, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed
 from kontext_tools.http import Http, Reply
-from kontext_tools.providers.base import Attachment, Cancelling, Order, Phase, Snapshot, Unsupported
+from kontext_tools.providers.base import Attachment, Cancelling, Phase, Snapshot, Unsupported
 from kontext_tools.providers.runflow import BASE_URL, Runflow, Surface
-from support.workshop import png
+from support.orders import IDS, JSON, a_picture, an_order
 
 KEY = "rf_live_PLANTED_MARKER_0123456789"
-
-
-def _order(image: Attachment) -> Order:
-    return Order(key="a-b-c4k7q:1", edit=Edit(prompt="p", image="given"), prompt="p", seed=None, image=image)
 
 
 def test_a_surface_that_does_not_exist_is_no_setting() -> None:
@@ -75,8 +70,8 @@ def test_a_run_that_failed_free_of_charge_is_told_as_that_with_its_reason() -> N
 
 def test_what_people_are_shown_has_neither_key_nor_signature_nor_picture() -> None:
     adapter = Runflow(Http(), key=KEY)
-    signed = adapter.request(_order(Attachment(url="https://a.example/i.png?Signature=secret")))
-    ours = adapter.request(_order(Attachment(facts=images.read_facts(png()))))
+    signed = adapter.request(an_order(Attachment(url="https://a.example/i.png?Signature=secret")))
+    ours = adapter.request(an_order(a_picture()))
     assert signed["input"]["image_url"] == "https://a.example/i.png"
     assert ours["input"]["image_url"] == "source.png"
     assert KEY not in json.dumps([signed, ours])
@@ -92,16 +87,11 @@ def test_the_offer_is_what_the_seed_says() -> None:
     assert Runflow(Http(), key=KEY, price=dear).offer.price == dear
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
 SHAPES = st.fixed_dictionaries({}, optional={name: st.just(URL) | JSON for name in ("outputs", "images", "url")})
 REPLIES = st.fixed_dictionaries(
     {},
     optional={
-        "id": st.sampled_from(["r1", "..", "../account", "", "a\nb", "x" * 300]) | JSON,
+        "id": IDS,
         "status_code": st.sampled_from(["queued", "SUCCEEDED", "partial_succeeded", "failed", "canceled", "odd"])
         | JSON,
         "output": SHAPES | JSON,
