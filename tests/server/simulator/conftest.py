@@ -1,32 +1,18 @@
-"""What the simulator's tests share: a clock that they turn, a client in process."""
+"""What the simulator's tests share: a clock that they turn, a client in process with its key."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from typing import Any, cast
 
 import httpx2
 import pytest
 
 from kontext_server.simulator.app import build, new_state
 from kontext_server.simulator.state import State
+from support.wires import Clock
 
 ROOT = "http://127.0.0.1:9876"
-NOON = 1_795_000_000.0
-
-
-@dataclass
-class Clock:
-    """Seconds that pass only when a test says so."""
-
-    now: float = NOON
-
-    def __call__(self) -> float:
-        return self.now
-
-    def turn(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
 
 
 @pytest.fixture
@@ -45,7 +31,9 @@ def state(clock: Clock) -> State:
 
 
 @pytest.fixture
-async def client(state: State) -> AsyncGenerator[httpx2.AsyncClient]:
+async def client(state: State, request: pytest.FixtureRequest) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client with the module's `KEY_HEADERS`; core.today's, where it has none."""
+    headers: dict[str, str] = getattr(cast("Any", request).module, "KEY_HEADERS", {"x-api-key": "cdt_test"})
     transport = httpx2.ASGITransport(build(state))
-    async with httpx2.AsyncClient(transport=transport, base_url=ROOT, headers={"x-api-key": "cdt_test"}) as http:
+    async with httpx2.AsyncClient(transport=transport, base_url=ROOT, headers=headers) as http:
         yield http

@@ -4,7 +4,7 @@ import ast
 import email.utils
 import hashlib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,17 +12,12 @@ import pytest
 import kontext_server.simulator.app
 from kontext_server.simulator.app import WIRES, settings
 from kontext_server.simulator.state import State
+from support.wires import Clock
 
 pytestmark = pytest.mark.anyio
 
 CREATE = "/core.today/v1/predictions"
 BODY: Any = {"model": "black-forest-labs/flux-kontext-pro", "input": {"prompt": "a fox"}}
-
-
-class Clock(Protocol):
-    now: float
-
-    def turn(self, seconds: float) -> None: ...
 
 
 async def _script(client: httpx2.AsyncClient, *faults: dict[str, Any]) -> httpx2.Response:

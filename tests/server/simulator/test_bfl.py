@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import uuid
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,29 +11,12 @@ from inline_snapshot import snapshot
 from PIL import Image
 
 from kontext_server.simulator.state import MODERATED, State
+from support.wires import Clock, red_png
 
 pytestmark = pytest.mark.anyio
 
+KEY_HEADERS = {"x-key": "k"}
 BASE = "http://127.0.0.1:9876/bfl"
-
-
-class Clock(Protocol):
-    now: float
-
-    def turn(self, seconds: float) -> None: ...
-
-
-@pytest.fixture
-def client(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    del client.headers["x-api-key"]
-    client.headers["x-key"] = "k"
-    return client
-
-
-def _file(size: tuple[int, int] = (700, 1600)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "red").save(file, "PNG")
-    return file.getvalue()
 
 
 def _text(content: bytes) -> str:
@@ -119,8 +102,12 @@ async def test_an_output_lives_for_ten_minutes_and_no_longer_than_the_simulator_
         ({}, "PNG", (1024, 1024)),
         ({"output_format": "jpeg", "aspect_ratio": "16:9"}, "JPEG", (1392, 752)),
         ({"output_format": "webp", "aspect_ratio": "7:9"}, "WEBP", (880, 1184)),
-        ({"input_image": _text(_file())}, "PNG", (672, 1568)),
-        ({"input_image": _text(_file()), "input_image_2": "https://example.com/b.png"}, "PNG", (672, 1568)),
+        ({"input_image": _text(red_png((700, 1600)))}, "PNG", (672, 1568)),
+        (
+            {"input_image": _text(red_png((700, 1600))), "input_image_2": "https://example.com/b.png"},
+            "PNG",
+            (672, 1568),
+        ),
         ({"input_image": "https://example.com/a.png", "safety_tolerance": 6}, "PNG", (1024, 1024)),
     ],
 )

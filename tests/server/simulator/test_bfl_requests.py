@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 import httpx2
 import pytest
-from PIL import Image
 
 from kontext_server.simulator import bfl_input
 from kontext_server.simulator.state import State
+from support.wires import red_png
 
 pytestmark = pytest.mark.anyio
 
+KEY_HEADERS = {"x-key": "k"}
 BASE = "http://127.0.0.1:9876/bfl"
-
-
-@pytest.fixture
-def client(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    del client.headers["x-api-key"]
-    client.headers["x-key"] = "k"
-    return client
-
-
-def _file(size: tuple[int, int] = (700, 1600)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "red").save(file, "PNG")
-    return file.getvalue()
 
 
 def _text(content: bytes) -> str:
@@ -63,7 +50,7 @@ async def test_without_a_key_every_path_answers_403(client: httpx2.AsyncClient, 
         ({"output_format": "jpg"}, [("output_format", "literal_error")]),
         ({"safety_tolerance": 7}, [("safety_tolerance", "less_than_equal")]),
         ({"webhook_url": ""}, [("webhook_url", "string_too_short")]),
-        ({"input_image": f"data:image/png;base64,{_text(_file())}"}, [("input_image", "value_error")]),
+        ({"input_image": f"data:image/png;base64,{_text(red_png((700, 1600)))}"}, [("input_image", "value_error")]),
         ({"input_image": "***"}, [("input_image", "value_error")]),
         ({"input_image": "schön"}, [("input_image", "value_error")]),
         ({"input_image": ""}, [("input_image", "value_error")]),
@@ -88,7 +75,7 @@ async def test_a_picture_that_is_too_large_is_refused(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, limit: str, words: str
 ) -> None:
     monkeypatch.setattr(bfl_input, limit, 50)
-    answer = await _create(client, input_image=_text(_file((10, 10))))
+    answer = await _create(client, input_image=_text(red_png((10, 10))))
     assert words in answer.json()["detail"][0]["msg"]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
 
 from kontext_server.simulator.state import State
+from support.wires import Clock
 
 pytestmark = [
     pytest.mark.anyio,
@@ -20,10 +21,6 @@ pytestmark = [
         ],
     ),
 ]
-
-
-class Clock(Protocol):
-    def turn(self, seconds: float) -> None: ...
 
 
 async def _create(client: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> httpx2.Response:

@@ -1,37 +1,20 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
 from inline_snapshot import snapshot
-from PIL import Image
 
 from kontext_server.simulator.state import MODERATED, State
+from support.wires import Clock, opened, red_png
 
 pytestmark = pytest.mark.anyio
 
 BASE = "/core.today/v1"
 MODEL = "black-forest-labs/flux-kontext-pro"
-
-
-class Clock(Protocol):
-    def turn(self, seconds: float) -> None: ...
-
-
-def _picture(size: tuple[int, int] = (300, 200)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "red").save(file, "PNG")
-    return file.getvalue()
-
-
-def _opened(content: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(content))
-    picture.load()
-    return picture
 
 
 async def _create(client: httpx2.AsyncClient, top: dict[str, Any] | None = None, **given: Any) -> Any:
@@ -89,7 +72,7 @@ async def test_the_output_is_fetched_without_a_key_until_it_expires(client: http
     url = (await _get(client, job_id))["result"]
     del client.headers["x-api-key"]
     answer = await client.get(url)
-    picture = _opened(answer.content)
+    picture = opened(answer.content)
     assert (answer.headers["content-type"], picture.format, picture.size) == (
         "image/jpeg",
         "JPEG",
@@ -278,17 +261,17 @@ async def test_attached_bytes_become_the_picture_that_is_edited(
     client: httpx2.AsyncClient, clock: Clock, state: State
 ) -> None:
     created = await _upload(
-        client, {"file:input_image": ("me.png", _picture((1600, 700)), "image/png")}, is_public="true"
+        client, {"file:input_image": ("me.png", red_png((1600, 700)), "image/png")}, is_public="true"
     )
     job = state.jobs[created.json()["job_id"]]
-    assert (await client.get(job.input["input_image"])).content == _picture((1600, 700))
+    assert (await client.get(job.input["input_image"])).content == red_png((1600, 700))
     clock.turn(2)
     reply = await _get(client, job.id)
-    assert _opened((await client.get(reply["public_url"])).content).size == (1568, 672)
+    assert opened((await client.get(reply["public_url"])).content).size == (1568, 672)
 
 
 async def test_a_key_repeated_becomes_a_list_which_this_model_refuses(client: httpx2.AsyncClient) -> None:
-    part = ("file:input_image", ("a.png", _picture(), "image/png"))
+    part = ("file:input_image", ("a.png", red_png(), "image/png"))
     answer = await _upload(client, [part, part])
     assert (answer.status_code, answer.json()) == (422, {"detail": "input.input_image: must be a str"})
 
@@ -299,10 +282,10 @@ async def test_a_key_repeated_becomes_a_list_which_this_model_refuses(client: ht
         ({"file:input_image": b"GIF89a"}, {}, 422, "no jpeg, png, gif or webp"),
         ({"file:input_image": b""}, {}, 422, "no jpeg, png, gif or webp"),
         ({"file:input_image": bytes(10_000_001)}, {}, 413, "at most 10 MB"),
-        ({"file:image_url": _picture()}, {}, 422, "input.image_url: unknown"),
-        ({"input_image": _picture()}, {}, 422, "file:<input key>"),
-        ({"file:input_image": _picture()}, {"input": "p"}, 422, "JSON decode error"),
-        ({"file:input_image": _picture()}, {"is_public": "perhaps"}, 422, "is_public"),
+        ({"file:image_url": red_png()}, {}, 422, "input.image_url: unknown"),
+        ({"input_image": red_png()}, {}, 422, "file:<input key>"),
+        ({"file:input_image": red_png()}, {"input": "p"}, 422, "JSON decode error"),
+        ({"file:input_image": red_png()}, {"is_public": "perhaps"}, 422, "is_public"),
     ],
 )
 async def test_an_attachment_that_the_vendor_would_refuse_is_refused_and_not_charged(
@@ -326,12 +309,12 @@ async def test_a_presigned_upload_is_usable_as_the_input_picture(client: httpx2.
     assert ticket["object_key"].startswith("inputs/")
     assert (await _create(client, input_image=ticket["file_url"])).status_code == 422
     key = client.headers.pop("x-api-key")
-    assert (await _send(client, ticket, _picture((700, 1600)))).status_code == 204
-    assert (await client.get(ticket["file_url"])).content == _picture((700, 1600))
+    assert (await _send(client, ticket, red_png((700, 1600)))).status_code == 204
+    assert (await client.get(ticket["file_url"])).content == red_png((700, 1600))
     client.headers["x-api-key"] = key
     job_id = (await _create(client, input_image=ticket["file_url"])).json()["job_id"]
     clock.turn(2)
-    assert _opened((await client.get((await _get(client, job_id))["result"])).content).size == (672, 1568)
+    assert opened((await client.get((await _get(client, job_id))["result"])).content).size == (672, 1568)
 
 
 async def test_an_output_is_usable_as_the_next_input(client: httpx2.AsyncClient, clock: Clock) -> None:
@@ -340,16 +323,16 @@ async def test_an_output_is_usable_as_the_next_input(client: httpx2.AsyncClient,
     url = (await _get(client, job_id))["result"]
     second = (await _create(client, input_image=url)).json()["job_id"]
     clock.turn(2)
-    assert _opened((await client.get((await _get(client, second))["result"])).content).size == (1568, 672)
+    assert opened((await client.get((await _get(client, second))["result"])).content).size == (1568, 672)
 
 
 async def test_an_upload_that_has_expired_can_be_neither_made_nor_used(
     client: httpx2.AsyncClient, clock: Clock
 ) -> None:
     made, late = await _ticket(client), await _ticket(client)
-    await _send(client, made, _picture())
+    await _send(client, made, red_png())
     clock.turn(3600)
-    assert (await _send(client, late, _picture())).status_code == 403
+    assert (await _send(client, late, red_png())).status_code == 403
     assert (await _create(client, input_image=made["file_url"])).status_code == 422
 
 
@@ -358,7 +341,7 @@ async def test_an_upload_needs_every_signed_field_and_its_file_last_and_no_key(
 ) -> None:
     ticket = await _ticket(client)
     fields = ticket["upload_fields"]
-    first = [("file", ("a.png", _picture())), *((name, (None, value)) for name, value in fields.items())]
+    first = [("file", ("a.png", red_png())), *((name, (None, value)) for name, value in fields.items())]
     assert (await client.post(ticket["upload_url"], files=first)).status_code == 400
     assert (await client.post(ticket["upload_url"], files={"x": (None, b"1")})).status_code == 400
     assert (await _send(client, ticket, b"x", policy="forged")).status_code == 403
@@ -431,7 +414,7 @@ async def test_a_result_may_be_a_data_uri(client: httpx2.AsyncClient, clock: Clo
     clock.turn(2)
     head, _, data = (await _get(client, job_id))["result"].partition(",")
     assert head == "data:image/png;base64"
-    assert _opened(base64.b64decode(data)).size == (1024, 1024)
+    assert opened(base64.b64decode(data)).size == (1024, 1024)
 
 
 async def test_what_a_create_said_is_kept_for_tests_to_look_at(client: httpx2.AsyncClient, state: State) -> None:

@@ -1,30 +1,19 @@
 from __future__ import annotations
 
 import base64
-import io
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
 from inline_snapshot import snapshot
-from PIL import Image
 
 from kontext_server.simulator.state import MODERATED, State
+from support.wires import Clock, opened
 
 pytestmark = pytest.mark.anyio
 
 BASE = "/eachlabs/v1"
 URL = "https://example.com/in.png"
-
-
-class Clock(Protocol):
-    def turn(self, seconds: float) -> None: ...
-
-
-def _opened(content: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(content))
-    picture.load()
-    return picture
 
 
 async def _create(client: httpx2.AsyncClient, top: dict[str, Any] | None = None, **given: Any) -> httpx2.Response:
@@ -64,7 +53,7 @@ async def test_a_prediction_goes_from_starting_over_processing_to_success(
         {"get": address, "cancel": f"{address}/cancel"},
     )
     assert (round(reply["metrics"]["predict_time"], 3), reply["metrics"]["cost"]) == (1.6, 0.04)
-    picture = _opened((await client.get(reply["output"])).content)
+    picture = opened((await client.get(reply["output"])).content)
     assert (picture.format, picture.size) == ("PNG", (944, 1104))
     assert state.charged["eachlabs"] == state.creates["eachlabs"] == 1
 
@@ -173,7 +162,7 @@ async def test_an_output_is_usable_as_the_next_input_until_it_expires(client: ht
     url = (await _get(client, first))["output"]
     second = await _create(client, input_image=url)
     clock.turn(2)
-    assert _opened((await client.get((await _get(client, second))["output"])).content).size == (1568, 672)
+    assert opened((await client.get((await _get(client, second))["output"])).content).size == (1568, 672)
     clock.turn(3600)
     assert (await _create(client, input_image=url)).status_code == 400
 
@@ -236,7 +225,7 @@ async def test_an_output_may_be_a_data_uri_or_a_list(
         head, _, data = output.partition(",")
         assert head == "data:image/png;base64"
         content = base64.b64decode(data)
-    assert _opened(content).size == (1024, 1024)
+    assert opened(content).size == (1024, 1024)
 
 
 @pytest.mark.parametrize("on", ["model", "create", "get", "cancel"])

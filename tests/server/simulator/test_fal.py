@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
 from PIL import Image
 
 from kontext_server.simulator.state import State
+from support.wires import Clock, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -17,19 +18,9 @@ EDIT = f"{APP}/kontext"
 GIVEN: dict[str, Any] = {"prompt": "a fox", "image_url": "https://example.com/in.png", "seed": 7}
 
 
-class Clock(Protocol):
-    def turn(self, seconds: float) -> None: ...
-
-
 @pytest.fixture(autouse=True)
 def key(client: httpx2.AsyncClient) -> None:
     client.headers["authorization"] = "Key id:secret"
-
-
-def _opened(content: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(content))
-    picture.load()
-    return picture
 
 
 async def _create(client: httpx2.AsyncClient, **given: Any) -> Any:
@@ -79,7 +70,7 @@ async def test_the_result_tells_all_about_each_of_its_pictures(
     contents = [(await client.get(image["url"])).content for image in told["images"]]
     for image, content in zip(told["images"], contents, strict=True):
         assert (image["content_type"], image["width"], image["height"]) == ("image/png", 1248, 832)
-        assert (image["file_size"], _opened(content).size) == (len(content), (1248, 832))
+        assert (image["file_size"], opened(content).size) == (len(content), (1248, 832))
     assert contents[0] != contents[1]
     assert state.charged["fal"] == 1
 

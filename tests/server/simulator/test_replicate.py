@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
@@ -10,25 +10,14 @@ from inline_snapshot import snapshot
 from PIL import Image
 
 from kontext_server.simulator.state import MODERATED, State
+from support.wires import Clock
 
 pytestmark = pytest.mark.anyio
 
+KEY_HEADERS = {"authorization": "Bearer r8_test"}
 BASES = {"replicate": "/replicate/v1", "kkiai": "/kkiai/replicate/v1"}
 PRO = "black-forest-labs/flux-kontext-pro"
 BOTH = pytest.mark.parametrize("wire", ["replicate", "kkiai"])
-
-
-class Clock(Protocol):
-    now: float
-
-    def turn(self, seconds: float) -> None: ...
-
-
-@pytest.fixture
-def client(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    del client.headers["x-api-key"]
-    client.headers["authorization"] = "Bearer r8_test"
-    return client
 
 
 async def _create(client: httpx2.AsyncClient, wire: str = "replicate", model: str = PRO, **sent: Any) -> Any:

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
 from PIL import Image
 
 from kontext_server.simulator.state import State
+from support.wires import Clock, red_png
 
 pytestmark = pytest.mark.anyio
 
+KEY_HEADERS = {"authorization": "Bearer r8_test"}
 BASE = "/replicate/v1"
 KKIAI = "/kkiai/replicate/v1"
 PRO = "black-forest-labs/flux-kontext-pro"
 DEV = "black-forest-labs/flux-kontext-dev"
 PICTURE = "https://example.com/a.png"
-
-
-class Clock(Protocol):
-    now: float
-
-    def turn(self, seconds: float) -> None: ...
-
-
-@pytest.fixture
-def client(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    del client.headers["x-api-key"]
-    client.headers["authorization"] = "Bearer r8_test"
-    return client
-
-
-def _file(size: tuple[int, int] = (700, 1600)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "red").save(file, "PNG")
-    return file.getvalue()
 
 
 async def _create(
@@ -129,7 +112,7 @@ async def test_a_webhook_is_noted_and_never_called(client: httpx2.AsyncClient, s
 
 @pytest.mark.parametrize("base", [BASE, KKIAI])
 async def test_a_data_uri_is_the_picture_that_is_edited(client: httpx2.AsyncClient, clock: Clock, base: str) -> None:
-    uri = f"data:image/png;base64,{base64.b64encode(_file()).decode()}"
+    uri = f"data:image/png;base64,{base64.b64encode(red_png((700, 1600))).decode()}"
     created = await _create(client, {"input_image": uri}, base=base)
     assert await _output_size(client, clock, created, base) == (672, 1568)
 
@@ -137,13 +120,13 @@ async def test_a_data_uri_is_the_picture_that_is_edited(client: httpx2.AsyncClie
 async def test_a_file_sent_before_is_the_picture_that_is_edited(
     client: httpx2.AsyncClient, clock: Clock, state: State
 ) -> None:
-    answer = await client.post(f"{BASE}/files", files={"content": ("a.png", _file(), "image/png")})
+    answer = await client.post(f"{BASE}/files", files={"content": ("a.png", red_png((700, 1600)), "image/png")})
     file = answer.json()
     assert (answer.status_code, file["name"], file["content_type"], file["size"]) == (
         201,
         "a.png",
         "image/png",
-        len(_file()),
+        len(red_png((700, 1600))),
     )
     assert (file["created_at"], file["expires_at"]) == ("2026-11-18T11:06:40.000Z", "2026-11-19T11:06:40.000Z")
     assert file["urls"] == {"get": f"http://127.0.0.1:9876{BASE}/files/{file['id']}"}

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import io
 import uuid
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import httpx2
 import pytest
 from inline_snapshot import snapshot
-from PIL import Image
 
 from kontext_server.simulator.app import build, new_state
 from kontext_server.simulator.state import State
+from support.wires import Clock, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -23,19 +22,9 @@ HEADERS = {"authorization": "Bearer rf_live_test"}
 GIVEN: dict[str, Any] = {"prompt": "a fox", "image_url": "https://example.com/in.png", "seed": 7}
 
 
-class Clock(Protocol):
-    def turn(self, seconds: float) -> None: ...
-
-
 @pytest.fixture(autouse=True)
 def key(client: httpx2.AsyncClient) -> None:
     client.headers |= HEADERS
-
-
-def _opened(content: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(content))
-    picture.load()
-    return picture
 
 
 async def _create(client: httpx2.AsyncClient, top: dict[str, Any] | None = None, **given: Any) -> httpx2.Response:
@@ -98,7 +87,7 @@ async def test_several_pictures_are_one_charge_and_as_many_outputs_all_different
     outputs = reply["output"]["outputs"]
     contents = [(await client.get(output["url"])).content for output in outputs]
     assert ({output["type"] for output in outputs}, reply["cost"]) == ({"image"}, "0.12")
-    assert [(_opened(one).format, _opened(one).size) for one in contents] == [("PNG", (1568, 672))] * 3
+    assert [(opened(one).format, opened(one).size) for one in contents] == [("PNG", (1568, 672))] * 3
     assert len(set(contents)) == 3
     assert state.charged["runflow"] == 1
 
@@ -110,7 +99,7 @@ async def test_the_second_shape_of_an_output_is_a_list_of_addresses(
     created = await _create(client)
     clock.turn(2)
     (url,) = (await _get(client, created))["output"]["image_urls"]
-    assert _opened((await client.get(url)).content).format == "JPEG"
+    assert opened((await client.get(url)).content).format == "JPEG"
 
 
 async def test_a_partial_success_lacks_the_last_picture(client: httpx2.AsyncClient, clock: Clock, state: State) -> None:
@@ -138,7 +127,7 @@ async def test_the_older_surface_answers_with_the_pictures_at_once_under_a_turne
 ) -> None:
     answer = await client.post(RUN, json=GIVEN | {"aspect_ratio": "portrait_4_3", "num_images": 2})
     urls = [image["url"] for image in answer.json()["images"]]
-    assert [_opened((await client.get(url)).content).size for url in urls] == [(768, 1024)] * 2
+    assert [opened((await client.get(url)).content).size for url in urls] == [(768, 1024)] * 2
     assert state.charged["runflow"] == 1
     (job,) = state.jobs.values()
     assert (await client.get(f"{BASE}/runs/{job.id}")).status_code == 404

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import base64
-import io
 import uuid
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
-from PIL import Image
 
 from kontext_server.simulator.state import State
+from support.wires import Clock, opened, red_png
 
 pytestmark = pytest.mark.anyio
 
@@ -21,25 +20,9 @@ HEADERS = {"authorization": "Bearer rf_live_test"}
 GIVEN: dict[str, Any] = {"prompt": "a fox", "image_url": "https://example.com/in.png", "seed": 7}
 
 
-class Clock(Protocol):
-    def turn(self, seconds: float) -> None: ...
-
-
 @pytest.fixture(autouse=True)
 def key(client: httpx2.AsyncClient) -> None:
     client.headers |= HEADERS
-
-
-def _picture(size: tuple[int, int] = (300, 200)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "red").save(file, "PNG")
-    return file.getvalue()
-
-
-def _opened(content: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(content))
-    picture.load()
-    return picture
 
 
 async def _create(client: httpx2.AsyncClient, top: dict[str, Any] | None = None, **given: Any) -> httpx2.Response:
@@ -77,30 +60,30 @@ async def test_pictures_may_come_as_data_uris(
     for told in (flat.json()["images"][0]["url"], outputs[0]["url"]):
         head, _, data = told.partition(",")
         assert head == "data:image/png;base64"
-        assert _opened(base64.b64decode(data)).size == (1024, 1024)
+        assert opened(base64.b64decode(data)).size == (1024, 1024)
 
 
 async def test_only_the_older_surface_takes_a_data_uri(client: httpx2.AsyncClient) -> None:
-    inline: dict[str, Any] = {"image_url": f"data:image/png;base64,{base64.b64encode(_picture((700, 1600))).decode()}"}
+    inline: dict[str, Any] = {"image_url": f"data:image/png;base64,{base64.b64encode(red_png((700, 1600))).decode()}"}
     assert (await _create(client, **inline)).status_code == 422
     answer = await client.post(RUN, json=GIVEN | inline)
-    assert _opened((await client.get(answer.json()["images"][0]["url"])).content).size == (672, 1568)
+    assert opened((await client.get(answer.json()["images"][0]["url"])).content).size == (672, 1568)
     for broken in ("data:image/png;base64,####", "data:image/png;base64,R0lG", "data:,x"):
         assert (await client.post(RUN, json=GIVEN | {"image_url": broken})).status_code == 422
 
 
 async def test_an_uploaded_asset_becomes_the_picture_that_is_edited(client: httpx2.AsyncClient, clock: Clock) -> None:
-    url = await _uploaded(client, _picture((1600, 700)))
+    url = await _uploaded(client, red_png((1600, 700)))
     created = await _create(client, image_url=url)
     clock.turn(2)
     reply = await _get(client, created)
-    assert _opened((await client.get(reply["output"]["outputs"][0]["url"])).content).size == (1568, 672)
+    assert opened((await client.get(reply["output"]["outputs"][0]["url"])).content).size == (1568, 672)
 
 
 async def test_a_picture_with_a_side_over_4096_fails_in_its_run(
     client: httpx2.AsyncClient, clock: Clock, state: State
 ) -> None:
-    url = await _uploaded(client, _picture((4097, 10)))
+    url = await _uploaded(client, red_png((4097, 10)))
     created = await _create(client, image_url=url)
     assert created.status_code == 202
     clock.turn(2)

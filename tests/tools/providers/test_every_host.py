@@ -76,18 +76,17 @@ OWN_FAILED_CREATES: Mapping[str, list[FailedCreate]] = {
 }
 """By wire: what its own words and codes mean, beside what they mean everywhere."""
 
-CREATES = [
-    (host, *row) for host in HOSTS for row in (*FAILED_CREATES, *OWN_FAILED_CREATES.get(host.partition(" ")[0], []))
-]
+
+def _wire(host: str) -> str:
+    return host.partition(" ")[0]
+
+
+CREATES = [(host, *row) for host in HOSTS for row in (*FAILED_CREATES, *OWN_FAILED_CREATES.get(_wire(host), []))]
 
 
 @pytest.fixture(scope="module")
 def keys() -> list[str]:
     return list(KEYS.values())
-
-
-def _wire(host: str) -> str:
-    return host.partition(" ")[0]
 
 
 def _adapter(host: str, http: Http, root: str) -> Provider:
