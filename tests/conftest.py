@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from kontext_server.simulator.serve import Running, running
 from support import bar
 from support.contract import CELL, table
 
@@ -68,3 +70,11 @@ def inspector() -> list[str]:
     if not Path(program[0]).exists():
         pytest.skip("needs Node 22 and the MCP inspector: npm install --no-package-lock --prefix .ci/node .ci/node")
     return program
+
+
+@pytest.fixture
+def simulator(request: pytest.FixtureRequest) -> Generator[Running]:
+    """The providers' wires on loopback, for one test; a job takes the module's `JOB_SECONDS`, else no time."""
+    job_seconds: float = getattr(cast("Any", request).module, "JOB_SECONDS", 0.0)
+    with running(job_seconds=job_seconds) as started:
+        yield started

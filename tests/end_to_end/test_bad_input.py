@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,12 @@ import anyio
 import pytest
 from PIL import Image
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from support.stdio_server import PHOTOS, call, connected, fields_of, text_of
 
 pytestmark = pytest.mark.anyio
 
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.2) as started:
-        yield started
+JOB_SECONDS = 0.2
 
 
 @pytest.fixture

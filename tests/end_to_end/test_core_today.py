@@ -7,7 +7,6 @@ import json
 import signal
 import sqlite3
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import anyio
@@ -20,12 +19,7 @@ from support.by_hand import ByHand, by_hand
 from support.stdio_server import ERAS, PHOTOS, call, connected, environment, fields_of, text_of
 
 CAT = str(PHOTOS / "chelsea.png")
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.3) as started:
-        yield started
+JOB_SECONDS = 0.3
 
 
 @pytest.mark.anyio

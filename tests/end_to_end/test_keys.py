@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from support.stdio_server import COMMAND, environment, fields_of, text_of
 
 pytestmark = pytest.mark.anyio
@@ -31,12 +30,6 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"on": "get", "fault": "error_echoes_key", "times": 1},
     {"on": "file", "fault": "wrong_type"},
 )
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
 
 
 def _planted(simulator: Running) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,7 @@ pytestmark = pytest.mark.anyio
 
 CAT = str(PHOTOS / "chelsea.png")
 WITHIN_S = 60
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.1) as started:
-        yield started
+JOB_SECONDS = 0.1
 
 
 def at_create(simulator: Running, fault: str, **more: Any) -> None:

@@ -6,13 +6,12 @@ import base64
 import os
 import subprocess
 import threading
-from collections.abc import Generator
 from pathlib import Path
 
 import anyio
 import pytest
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.errors import SourceNotAllowed
 from kontext_tools.http import Http
 from kontext_tools.sources import Sources
@@ -21,12 +20,6 @@ from support.naming import SECRET, allowed_folder, asked, given, sent_nothing
 from support.stdio_server import COMMAND, call, connected, environment, fields_of
 
 CAMPAIGN, SAMPLE = 5_000, 400
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import stat
-from collections.abc import Generator
 from pathlib import Path
 from subprocess import PIPE, run
 
 import anyio
 import pytest
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.jobs import JobStatus, SendState
 from kontext_tools.providers.base import CancelOutcome, Phase, Snapshot
 from kontext_tools.views import Call
@@ -27,12 +26,7 @@ from support.workshop import OWNER, output, workshop
 CAT = str(PHOTOS / "chelsea.png")
 WITHIN_S = 60
 JOBS = 5
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=1.0) as started:
-        yield started
+JOB_SECONDS = 1.0
 
 
 def _jobs_under_way(server: ByHand, data: DataFolder) -> None:

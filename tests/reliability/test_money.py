@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Generator
 from decimal import Decimal
 from pathlib import Path
 
@@ -30,12 +29,7 @@ CAT = str(PHOTOS / "chelsea.png")
 WITHIN_S = 60
 DAY_S = 86_400
 TWO_A_DAY = Caps(daily={Unit.CREDIT: Decimal(240)}, per_call={}, confirm_above={})
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.1) as started:
-        yield started
+JOB_SECONDS = 0.1
 
 
 async def _many(client: Client, name: str, count: int, told: Counter[str]) -> None:

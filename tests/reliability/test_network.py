@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import anyio
 import pytest
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.guard import Blocked, Guard
 from kontext_tools.http import Http, Lost
 from support.canary import Canary, Hit, Told, canary
@@ -21,12 +21,6 @@ from support.stdio_server import PHOTOS, call, connected, fields_of
 pytestmark = pytest.mark.anyio
 
 CAT = str(PHOTOS / "chelsea.png")
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
 
 
 @pytest.fixture

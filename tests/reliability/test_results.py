@@ -6,7 +6,6 @@ import base64
 import io
 import os
 import re
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from PIL import Image
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.jobs import JobStatus
 from support.at_simulator import ENDED, at_simulator, charged_at
 from support.by_hand import by_hand
@@ -27,12 +26,7 @@ pytestmark = pytest.mark.anyio
 
 CAT = str(PHOTOS / "chelsea.png")
 WITHIN_S = 60
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.1) as started:
-        yield started
+JOB_SECONDS = 0.1
 
 
 def at_file(simulator: Running, fault: str, wire: str = "core.today", **more: Any) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,13 @@ import anyio.lowlevel
 import pytest
 from PIL import Image
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools import images
 from kontext_tools.errors import SourceUnreadable
 from support import hostile
 from support.hostile import FORMS, MARKER
 from support.naming import SECRET, allowed_folder, asked, given, sent_nothing
 from support.stdio_server import connected
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import anyio
 import pytest
 from inline_snapshot import snapshot
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools.blobs.base import storage_failure
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.edits import Edit
@@ -30,12 +29,6 @@ from support.workshop import OWNER, Workshop, output, png, workshop
 pytestmark = pytest.mark.anyio
 
 ENDED = (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
 
 
 async def _edited(folder: Path, simulator: Running, **faults: Any) -> Job:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import Running
 from kontext_tools import images
 from kontext_tools.edits import Edit
 from kontext_tools.errors import UnsupportedByProvider
@@ -30,12 +29,6 @@ pytestmark = pytest.mark.anyio
 ENDED = (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
 DONE = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
 NO_UPLOAD = replace(OFFER, name="eachlabs", takes_bytes=False)
-
-
-@pytest.fixture
-def simulator() -> Generator[Running]:
-    with running(job_seconds=0.0) as started:
-        yield started
 
 
 async def test_a_host_without_upload_refuses_a_local_file_and_names_who_takes_it(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kontext_server import cli
-from kontext_server.simulator.serve import Running, running
 
 PATIENCE_S = 60
 
@@ -140,10 +139,3 @@ def invoke(home: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPa
     yield run
     root.handlers[:] = handlers
     root.setLevel(level)
-
-
-@pytest.fixture
-def simulator() -> Iterator[Running]:
-    """The provider's wire on loopback, its jobs done at once."""
-    with running(job_seconds=0.0) as simulator:
-        yield simulator
