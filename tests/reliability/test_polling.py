@@ -15,9 +15,9 @@ from kontext_tools.jobs import Job, JobStatus, SendState
 from kontext_tools.providers.base import Phase, Snapshot
 from kontext_tools.views import Call
 from support.at_simulator import ENDED, at_simulator, let_pass
-from support.by_script import Answer, by_script
 from support.fake_clock import FakeClock
 from support.scripted import Scripted, waiting
+from support.scripted_host import Says, scripted
 from support.stdio_server import PHOTOS, call, connected, fields_of
 from support.workshop import OWNER, Workshop, output, workshop
 
@@ -91,17 +91,17 @@ async def test_R04_a_word_that_nobody_knows_and_fields_that_come_or_go_leave_the
     tmp_path: Path, odd: dict[str, Any]
 ) -> None:
     with anyio.fail_after(WITHIN_S):
-        async with by_script() as host:
-            host.say({"job_id": "j1", "status": "pending"}, Answer(json=odd))
+        async with scripted() as host:
+            host.say({"job_id": "j1", "status": "pending"}, Says(json=odd))
             async with at_simulator(tmp_path, host.base_url) as shop:
                 job = await submitted(shop)
                 await let_pass(shop, 60)
-                while len(host.asked) < 4:
+                while len(host.heard) < 4:
                     await let_pass(shop, 1)
                 job = await shop.store.any_job(job.id) or job
     assert job.sends[0].state is SendState.SUBMITTED
     assert job.status in (JobStatus.PENDING, JobStatus.PROCESSING)
-    assert len([asked for asked in host.asked if asked.method == "POST"]) == 1
+    assert len([heard for heard in host.heard if heard.method == "POST"]) == 1
 
 
 async def test_R05_a_status_that_goes_back_changes_nothing_that_has_ended(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from kontext_server.simulator.serve import Running
 from kontext_tools.jobs import JobStatus
 from support.at_simulator import ENDED, at_simulator, charged_at
 from support.by_hand import by_hand
-from support.by_script import by_script
 from support.looking_in import DataFolder
+from support.scripted_host import scripted
 from support.stdio_server import PHOTOS, call, connected, fields_of, text_of
 
 pytestmark = pytest.mark.anyio
@@ -138,7 +138,7 @@ async def test_D09_a_picture_of_ten_megabytes_within_the_reply_is_stored_and_not
     uri = "data:image/png;base64," + base64.b64encode(data).decode()
     assert len(data) > 10_000_000
     with anyio.fail_after(WITHIN_S):
-        async with by_script() as host:
+        async with scripted() as host:
             host.say({"job_id": "j1", "status": "pending"}, {"job_id": "j1", "status": "completed", "result": uri})
             settings = {"CORE_TODAY_API_KEY": "cdt_x", "CORE_TODAY_BASE_URL": f"{host.base_url}/v1"}
             async with connected(tmp_path, settings) as client:

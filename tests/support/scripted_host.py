@@ -54,10 +54,14 @@ class Host:
     heard: list[Heard] = field(default_factory=list[Heard])
     asked: anyio.Event = field(default_factory=anyio.Event)
 
+    def say(self, *answers: Says | Any) -> None:
+        """Replace what it has yet to say; what is no `Says` is a JSON body."""
+        self.says = [answer if isinstance(answer, Says) else Says(json=answer) for answer in answers]
+
 
 @asynccontextmanager
 async def scripted(*says: Says) -> AsyncGenerator[Host]:
-    """Give a host that answers in this order; the last answer repeats for ever."""
+    """Give a host that answers in this order, or as it is told to later; the last answer repeats for ever."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     host = Host(f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}", list(says))
 

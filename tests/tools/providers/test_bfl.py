@@ -26,8 +26,8 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.bfl import ADDED_FIELDS, BASE_URL, MODELS, PRICES, Bfl
 from kontext_tools.redaction import Redactor
-from support.by_script import Answer, by_script
 from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, intent
+from support.scripted_host import Says, scripted
 from support.workshop import png
 
 pytestmark = pytest.mark.anyio
@@ -123,14 +123,14 @@ async def test_a_picture_over_20_mb_is_refused_before_anything_goes_out(adapter:
 
 async def test_a_misfit_is_told_by_its_place_and_nothing_that_was_sent_is_repeated(http: Http) -> None:
     """FastAPI repeats the value that it refused, a picture for one, as `input`."""
-    async with by_script() as host:
+    async with scripted() as host:
         misfit = {
             "loc": ["body", "safety_tolerance"],
             "msg": "Input should be at most 6",
             "input": "SENT",
             "type": "max",
         }
-        host.say(Answer(status=422, json={"detail": [misfit, "odd", {"msg": "Field required"}]}))
+        host.say(Says(status=422, json={"detail": [misfit, "odd", {"msg": "Field required"}]}))
         with pytest.raises(SubmitFailed) as failed:
             await Bfl(http, key=KEY, base_url=host.base_url).submit(an_order(), intent)
     failure = failed.value.failure
@@ -192,7 +192,7 @@ async def test_a_remote_id_is_judged_anew_at_every_look(remote_id: str, target: 
 
 
 async def test_with_the_base_overridden_no_other_host_is_asked(http: Http) -> None:
-    async with by_script() as host, by_script() as foreign:
+    async with scripted() as host, scripted() as foreign:
         foreign.say({"status": "Ready", "result": {"sample": "https://x/"}})
         for other in (f"{foreign.base_url}/v1/get_result?id=u1", "https://api.us1.bfl.ai/v1/get_result?id=u1"):
             host.say({"id": "u1", "polling_url": other, "cost": None}, {"status": "Pending"})
@@ -201,8 +201,8 @@ async def test_with_the_base_overridden_no_other_host_is_asked(http: Http) -> No
             await adapter.fetch(cast("str", taken.remote_id))
             assert (taken.remote_id, taken.cost) == ("u1", None)
         await Bfl(http, key=KEY, base_url=host.base_url).fetch("u1@api.us1.bfl.ai")
-    assert [asked.target for asked in host.asked if asked.method == "GET"] == ["/v1/get_result?id=u1"] * 3
-    assert foreign.asked == []
+    assert [heard.path for heard in host.heard if heard.method == "GET"] == ["/v1/get_result?id=u1"] * 3
+    assert foreign.heard == []
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_each_fate_of_a_task_is_read(
 async def test_every_status_word_has_its_phase(
     http: Http, said: dict[str, Any], phase: Phase, progress: float | None
 ) -> None:
-    async with by_script() as host:
+    async with scripted() as host:
         host.say({"id": "u1", **said})
         seen = await Bfl(http, key=KEY, base_url=host.base_url).fetch("u1")
     assert (seen.phase, seen.progress, bool(seen.outputs)) == (phase, progress, phase is Phase.DONE)
@@ -270,8 +270,8 @@ async def test_every_status_word_has_its_phase(
 
 
 async def test_a_task_that_is_not_yet_ready_by_http_alone_is_still_running(http: Http) -> None:
-    async with by_script() as host:
-        host.say(Answer(status=202))
+    async with scripted() as host:
+        host.say(Says(status=202, body=b""))
         seen = await Bfl(http, key=KEY, base_url=host.base_url).fetch("u1")
     assert (seen.phase, seen.remote_id) == (Phase.WAITING, "u1")
 

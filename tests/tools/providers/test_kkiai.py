@@ -11,8 +11,8 @@ from kontext_server.simulator.serve import Running
 from kontext_tools.http import Http
 from kontext_tools.providers.base import Cancelling, CancelOutcome, FetchFailed, Phase, SubmitFailed, Verdict
 from kontext_tools.providers.replicate import ADDED_FIELDS, KKIAI, Replicate
-from support.by_script import Answer, by_script
 from support.orders import EXAMPLE, EXAMPLE_URL, a_picture, an_order, failure_of, intent
+from support.scripted_host import Says, scripted
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_what_is_sent_beside_the_example_is_listed_with_its_reason(
 
 async def test_the_seeds_reply_is_read_and_its_addresses_get_no_request(http: Http) -> None:
     """Seed 002, Response Example, with `urls` at a host that listens."""
-    async with by_script() as host, by_script() as foreign:
+    async with scripted() as host, scripted() as foreign:
         root = f"{foreign.base_url}/v1/predictions/b1qw7g8h9xrma0crakst3xbj8m"
         reply: dict[str, Any] = {
             "id": "b1qw7g8h9xrma0crakst3xbj8m",
@@ -86,23 +86,23 @@ async def test_the_seeds_reply_is_read_and_its_addresses_get_no_request(http: Ht
         cancelled = await adapter.cancel(cast("str", taken.remote_id))
     assert (taken.remote_id, taken.phase, seen.phase) == ("b1qw7g8h9xrma0crakst3xbj8m", Phase.WAITING, Phase.WAITING)
     assert cancelled is CancelOutcome.ACCEPTED
-    assert [(asked.method, asked.target) for asked in host.asked] == [
+    assert [(heard.method, heard.path) for heard in host.heard] == [
         ("POST", f"/replicate/v1{CREATE}"),
         ("GET", "/replicate/v1/predictions/b1qw7g8h9xrma0crakst3xbj8m"),
         ("POST", "/replicate/v1/predictions/b1qw7g8h9xrma0crakst3xbj8m/cancel"),
     ]
-    assert foreign.asked == []
+    assert foreign.heard == []
 
 
 async def test_a_picture_of_ours_goes_inside_up_to_10_mb_and_above_is_refused(http: Http) -> None:
-    async with by_script() as host:
+    async with scripted() as host:
         host.say({"id": "j1", "status": "starting"})
         adapter = Replicate(http, host=KKIAI, key=KEY, base_url=host.base_url)
         await adapter.submit(an_order(a_picture(10_000_000)), intent)
         with pytest.raises(SubmitFailed) as failed:
             await adapter.submit(an_order(a_picture(10_000_001)), _never)
-    (asked,) = host.asked
-    assert asked.json["input"]["input_image"].startswith("data:image/png;base64,iVBOR")
+    (heard,) = host.heard
+    assert heard.json["input"]["input_image"].startswith("data:image/png;base64,iVBOR")
     failure = failed.value.failure
     assert (failed.value.verdict, failure.code, failure.field) == (Verdict.REFUSED, "source_too_large", "image")
     assert failure.billed.value == "no"
@@ -125,7 +125,7 @@ async def test_an_empty_quota_is_an_empty_account_and_not_a_bad_key(simulator: R
 
 
 async def test_an_error_that_rides_on_a_200_names_no_job_so_nobody_knows(http: Http) -> None:
-    async with by_script() as host:
+    async with scripted() as host:
         host.say({"error": {"message": "busy", "type": "one_api_error", "code": "x"}})
         adapter = Replicate(http, host=KKIAI, key=KEY, base_url=host.base_url)
         with pytest.raises(SubmitFailed) as failed:
@@ -139,21 +139,21 @@ async def test_an_error_that_rides_on_a_200_names_no_job_so_nobody_knows(http: H
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (Answer(status=404, json={"detail": "Not found"}), CancelOutcome.CANNOT),
-        (Answer(status=405), CancelOutcome.CANNOT),
-        (Answer(status=409), CancelOutcome.ENDED),
-        (Answer(status=200, body=b"<!doctype html>"), CancelOutcome.CANNOT),
-        (Answer(status=204), CancelOutcome.CANNOT),
-        (Answer(json={"id": "j1", "status": "canceled"}), CancelOutcome.ACCEPTED),
-        (Answer(json={"id": "j1", "status": "processing"}), CancelOutcome.ACCEPTED),
-        (Answer(json={"id": "j1", "status": "failed"}), CancelOutcome.ENDED),
-        (Answer(json={"id": "j1", "status": "succeeded", "output": EXAMPLE_URL}), CancelOutcome.ENDED),
+        (Says(status=404, json={"detail": "Not found"}), CancelOutcome.CANNOT),
+        (Says(status=405, body=b""), CancelOutcome.CANNOT),
+        (Says(status=409, body=b""), CancelOutcome.ENDED),
+        (Says(status=200, body=b"<!doctype html>"), CancelOutcome.CANNOT),
+        (Says(status=204, body=b""), CancelOutcome.CANNOT),
+        (Says(json={"id": "j1", "status": "canceled"}), CancelOutcome.ACCEPTED),
+        (Says(json={"id": "j1", "status": "processing"}), CancelOutcome.ACCEPTED),
+        (Says(json={"id": "j1", "status": "failed"}), CancelOutcome.ENDED),
+        (Says(json={"id": "j1", "status": "succeeded", "output": EXAMPLE_URL}), CancelOutcome.ENDED),
     ],
 )
 async def test_a_cancel_that_may_not_exist_is_believed_only_where_a_prediction_comes_back(
-    http: Http, answer: Answer, outcome: CancelOutcome
+    http: Http, answer: Says, outcome: CancelOutcome
 ) -> None:
-    async with by_script() as host:
+    async with scripted() as host:
         host.say(answer)
         said = await Replicate(http, host=KKIAI, key=KEY, base_url=host.base_url).cancel("j1")
     assert said is outcome

@@ -23,8 +23,8 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.replicate import BASE_URL, MODELS, REPLICATE, Replicate
-from support.by_script import Answer, by_script
 from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, failure_of, intent
+from support.scripted_host import Says, scripted
 
 pytestmark = pytest.mark.anyio
 
@@ -183,17 +183,17 @@ OUT = "https://replicate.delivery/x/tmp.jpg"
 async def test_every_status_word_and_shape_of_output_has_its_phase(
     http: Http, said: dict[str, Any], phase: Phase, outputs: list[str]
 ) -> None:
-    async with by_script() as host:
+    async with scripted() as host:
         host.say({"id": "j1", **said})
         seen = await _adapter(http, host.base_url).fetch("j1")
     assert (seen.phase, [output.url for output in seen.outputs]) == (phase, outputs)
 
 
 async def test_a_create_whose_answer_ends_the_job_keeps_what_it_says(http: Http) -> None:
-    async with by_script() as host:
-        host.say(Answer(status=201, json={"id": "j1", "status": "processing", "output": OUT}))
+    async with scripted() as host:
+        host.say(Says(status=201, json={"id": "j1", "status": "processing", "output": OUT}))
         done = await _adapter(http, host.base_url).submit(an_order(), intent)
-        host.say(Answer(status=202, json={"id": "j2"}))
+        host.say(Says(status=202, json={"id": "j2"}))
         wordless = await _adapter(http, host.base_url).submit(an_order(), intent)
     assert (done.phase, done.remote_id) == (Phase.DONE, "j1")
     assert (wordless.phase, wordless.remote_id) == (Phase.WORKING, "j2")
