@@ -98,7 +98,6 @@ async def test_L06_an_id_that_came_while_the_database_was_held_is_not_lost(tmp_p
                 await let_pass(shop, 1)
             with closing(held[0]):
                 held[0].execute("ROLLBACK")
-            # Whoever looks first may find the lease over and call it unknown: the id is bound to it all the same.
             job = await shop.until(job_id, SendState.COMPLETED)
     assert (job.status, job.sends[0].remote_id) == (JobStatus.COMPLETED, "r9")
     assert len(provider.creates) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from kontext_tools.errors import Billed, ProviderUnavailable
 from kontext_tools.jobs import JobStatus, SendState
 from kontext_tools.providers.base import CancelOutcome, FetchFailed, Phase, Snapshot
 from kontext_tools.views import Call
+from support.at_simulator import let_pass
 from support.fake_clock import FakeClock
 from support.rows import send_of
 from support.scripted import OFFER, Scripted, waiting
@@ -266,8 +269,6 @@ async def test_a_job_of_a_provider_without_key_waits_for_one(tmp_path: Path) -> 
 
 
 async def test_the_engine_lives_on_when_the_database_is_held_by_another(tmp_path: Path) -> None:
-    import sqlite3
-
     provider = Scripted(creates=[DONE])
     with anyio.fail_after(30):
         async with workshop(tmp_path, provider) as shop:
@@ -283,6 +284,55 @@ async def test_the_engine_lives_on_when_the_database_is_held_by_another(tmp_path
             second = await shop.generate("another car")
             job = await shop.until(second.job.id, *ENDED)
     assert job.status is JobStatus.COMPLETED
+
+
+async def test_a_create_that_outlives_its_lease_under_a_held_database_is_no_orphan_of_its_own_process(
+    tmp_path: Path,
+) -> None:
+    creating, done = anyio.Event(), anyio.Event()
+
+    async def slow() -> Snapshot:
+        creating.set()
+        await done.wait()
+        return replace(DONE, remote_id=None)  # a synchronous host's: the picture stands in this reply alone
+
+    clock = FakeClock()
+    with anyio.fail_after(30):
+        async with workshop(tmp_path, Scripted(creates=[slow]), clock=clock, busy_s=0.0) as shop:
+            job_id = (await shop.generate()).job.id
+            await creating.wait()
+            with closing(sqlite3.connect(tmp_path / "kontext.db", isolation_level=None)) as holder:
+                holder.execute("BEGIN IMMEDIATE")
+                await let_pass(shop, LEASE_S + 5)
+                holder.execute("ROLLBACK")
+            for _ in range(30):
+                await let_pass(shop, 0.5, step_s=0.5)
+                seen = await shop.store.any_job(job_id)
+                assert seen is not None
+                assert seen.sends[0].state is SendState.INTENT
+            done.set()
+            job = await shop.until(job_id, *ENDED)
+    assert (job.status, job.failure) == (JobStatus.COMPLETED, None)
+
+
+async def test_a_clock_that_jumps_past_the_lease_makes_no_orphan_of_a_create_under_way(tmp_path: Path) -> None:
+    creating, done = anyio.Event(), anyio.Event()
+
+    async def slow() -> Snapshot:
+        creating.set()
+        await done.wait()
+        return replace(DONE, remote_id=None)
+
+    clock = FakeClock()
+    with anyio.fail_after(30):
+        async with workshop(tmp_path, Scripted(creates=[slow]), clock=clock) as shop:
+            job_id = (await shop.generate()).job.id
+            await creating.wait()
+            clock.set_by(3600)
+            await let_pass(shop, 10)
+            done.set()
+            job = await shop.until(job_id, *ENDED)
+    assert (job.status, job.failure) == (JobStatus.COMPLETED, None)
 
 
 async def test_a_step_that_a_bug_broke_is_taken_again_and_holds_no_lease_meanwhile(tmp_path: Path) -> None:

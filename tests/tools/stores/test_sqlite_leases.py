@@ -54,6 +54,21 @@ async def test_a_send_under_a_lease_is_taken_by_nobody_else_until_the_lease_is_o
     assert theirs.send.fence == 2
 
 
+async def test_a_process_takes_what_it_holds_itself_no_second_time_and_may_renew_it_late(
+    store: SqliteStore, other: SqliteStore
+) -> None:
+    await admit(store, a_job())
+    (mine,) = await claim_all(store, "one", lease_until=after(60))
+    await store.save(replace(mine.send, state=SendState.INTENT), now=START, release=False)
+    assert await claim_all(store, "one", now=after(61), lease_until=after(120)) == []
+    await store.renew("one", until=after(120))
+    assert await claim_all(other, "two", now=after(61), lease_until=after(180)) == []
+    gone_on = replace(mine.send, state=SendState.SUBMITTED, remote_id="r1")
+    assert await store.save(gone_on, now=after(62), release=True)
+    (again,) = await claim_all(store, "one", now=after(63), lease_until=after(180))
+    assert (again.orphan, again.send.remote_id) == (False, "r1")
+
+
 async def test_the_write_of_an_owner_that_lost_its_lease_is_refused(store: SqliteStore, other: SqliteStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))

@@ -143,6 +143,8 @@ class Store(Protocol):
     ) -> Sequence[Claim]:
         """Take sends that are due under a lease of this process, finished outputs first.
 
+        What this process still holds is not taken anew, even where its lease ran out: it is driving it.
+
         Args:
             process: the claiming process's own name.
             now: UTC.

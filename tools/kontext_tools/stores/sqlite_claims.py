@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -45,6 +45,32 @@ class _Due:
     """The provider whose gate it tries."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lines:
+    """What is due for a process at a moment, line by line of the index."""
+
+    db: sqlite3.Connection
+    process: str
+    now_us: int
+    limit: int
+
+    def due(self, state: SendState, provider: str | None = None) -> list[_Due]:
+        """Give the sends in one state that are due and unleased, at one provider or at any.
+
+        What still bears this process's own name is driven by it at this moment, even where its lease ran out because
+        the database was held or the clock was set ahead: it is no orphan, and the next renewal lengthens its lease.
+        """
+        at = "" if provider is None else "AND provider = ?4"
+        rows = self.db.execute(
+            f"""SELECT rowid, due_us FROM sends INDEXED BY sends_active
+                WHERE state IN {ACTIVE} AND state = '{state}' {at}
+                    AND due_us <= ?1 AND lease_us <= ?1 AND lease_owner IS NOT ?2
+                ORDER BY due_us LIMIT ?3""",  # noqa: S608  # constants
+            (self.now_us, self.process, self.limit, *([] if provider is None else [provider])),
+        )
+        return [_Due(rowid, due_us) for rowid, due_us in rows]
+
+
 def claim(
     db: sqlite3.Connection,
     process: str,
@@ -57,12 +83,13 @@ def claim(
     """Take due sends under a lease: finished outputs first, queued ones last and only as far as there are slots."""
     now_us = records.to_us(now)
     gates = _gates(db, now_us)
+    lines = _Lines(db=db, process=process, now_us=now_us, limit=limit)
     ready, queued = list[_Due](), list[_Due]()
     # An orphan ends by itself, whether its provider is still configured or not.
-    out = [_Due(rowid, due_us, orphan=True) for rowid, due_us in _line(db, SendState.INTENT, None, now_us, limit)]
+    out = [replace(one, orphan=True) for one in lines.due(SendState.INTENT)]
     for provider, most in slots.items():
-        ready += [_Due(*row) for row in _line(db, SendState.READY, provider, now_us, limit)]
-        looks, creates = _asks(db, provider, most, gates, now_us, limit)
+        ready += lines.due(SendState.READY, provider)
+        looks, creates = _asks(lines, provider, most, gates)
         out += looks
         queued += creates
     by_due = attrgetter("due_us")
@@ -88,42 +115,25 @@ def _take(db: sqlite3.Connection, process: str, due: list[_Due], lease_until: da
     return claims
 
 
-def _asks(
-    db: sqlite3.Connection, provider: str, slots: int, gates: _Gates, now_us: int, limit: int
-) -> tuple[list[_Due], list[_Due]]:
+def _asks(lines: _Lines, provider: str, slots: int, gates: _Gates) -> tuple[list[_Due], list[_Due]]:
     """Give the looks and the creates that may be asked of a provider now.
 
     While its gate is closed there are no looks, and creates are taken only to be passed on; of a gate that is ajar,
     the first that is due tries it, and for the others it is closed.
     """
     closed = provider in gates.closed
-    looks = [] if closed else [_Due(*row) for row in _line(db, SendState.SUBMITTED, provider, now_us, limit)]
-    creates: list[_Due] = []
-    if provider not in gates.holding:
-        creates = [_Due(*row) for row in _line(db, SendState.QUEUED, provider, now_us, limit)]
-    free = 0 if closed or not creates else _free_slots(db, provider, slots, now_us)
+    looks = [] if closed else lines.due(SendState.SUBMITTED, provider)
+    creates = [] if provider in gates.holding else lines.due(SendState.QUEUED, provider)
+    free = 0 if closed or not creates else max(0, _free_slots(lines.db, provider, slots, lines.now_us))
     if provider in gates.ajar:
         first = looks[0] if looks else creates[0] if creates and free > 0 else None
         if first is not None:
             first.probes, closed, looks = provider, True, [one for one in looks if one is first]
     if not closed:
-        return looks, creates[: max(0, free)]
+        return looks, creates[:free]
     for one in creates:
         one.barred = not one.probes
     return looks, creates
-
-
-def _line(
-    db: sqlite3.Connection, state: SendState, provider: str | None, now_us: int, limit: int
-) -> Iterable[tuple[int, int]]:
-    """Give `(rowid, due_us)` of the sends in one state that are due and unleased, at one provider or at any."""
-    at = "" if provider is None else "AND provider = ?3"
-    return db.execute(
-        f"""SELECT rowid, due_us FROM sends INDEXED BY sends_active
-            WHERE state IN {ACTIVE} AND state = '{state}' {at} AND due_us <= ?1 AND lease_us <= ?1
-            ORDER BY due_us LIMIT ?2""",  # noqa: S608  # constants
-        (now_us, limit) if provider is None else (now_us, limit, provider),
-    ).fetchall()
 
 
 def next_due(db: sqlite3.Connection, providers: Iterable[str]) -> datetime | None:
