@@ -14,16 +14,18 @@ import pytest
 
 from kontext_server.simulator.serve import running
 from kontext_tools.engine import LEASE_S
-from kontext_tools.errors import StorageBusy
+from kontext_tools.errors import StorageBusy, StorageDamaged
 from kontext_tools.jobs import JobStatus, SendState
 from kontext_tools.providers.base import Phase, Snapshot
 from kontext_tools.stores import schema
+from kontext_tools.views import Call
 from support.at_simulator import ENDED, let_pass
 from support.by_hand import by_hand
 from support.fake_clock import FakeClock
+from support.looking_in import DataFolder
 from support.scripted import Scripted, waiting
 from support.stdio_server import PHOTOS
-from support.workshop import output, workshop
+from support.workshop import OWNER, output, workshop
 
 CAT = str(PHOTOS / "chelsea.png")
 WITHIN_S = 60
@@ -156,6 +158,27 @@ def test_L07_a_row_that_is_damaged_is_told_and_the_server_lives(tmp_path: Path) 
             server.ask("tools/list", {})
         assert simulator.state.counter()["creates"]["core.today"] == 0
     assert [answer["error"]["code"] for answer in answers] == ["storage_damaged"] * 2
+
+
+@pytest.mark.anyio
+async def test_L07_one_damaged_row_stops_its_own_job_and_no_other(tmp_path: Path) -> None:
+    provider = Scripted(creates=[DONE])
+    with anyio.fail_after(WITHIN_S):
+        async with workshop(tmp_path, provider, running=False) as shop:
+            bad = (await shop.generate("a bad row")).job.id
+            good = [(await shop.generate(f"car {n}")).job.id for n in range(3)]
+        with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
+            db.execute("UPDATE sends SET doc = '{\"price\": 1' WHERE job_id = ?", (bad,))
+        async with workshop(tmp_path, provider, clock=shop.clock) as shop:
+            jobs = [await shop.until(job_id, *ENDED) for job_id in good]
+            later = await shop.until((await shop.generate("one more")).job.id, *ENDED)
+            await let_pass(shop, 60)
+            with pytest.raises(StorageDamaged):
+                await shop.studio.get_status(bad, Call(owner=OWNER))
+    data = DataFolder(tmp_path)
+    assert {job.status for job in (*jobs, later)} == {JobStatus.COMPLETED}
+    assert len(provider.creates) == 4
+    assert data.rows("SELECT state, doc, fence FROM sends WHERE job_id = ?", bad) == [("queued", '{"price": 1', 1)]
 
 
 def as_of_version(version: int, database: Path) -> None:

@@ -15,13 +15,14 @@ import secrets
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import anyio
 from anyio.abc import TaskGroup
 
 from kontext_tools.clocks import Clock
-from kontext_tools.errors import KontextError
+from kontext_tools.errors import KontextError, StorageDamaged
 from kontext_tools.jobs import SendState
 from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
 from kontext_tools.steps import Steps
@@ -35,10 +36,20 @@ IDLE_LOOK_S = 1.0
 MAX_DRIVEN = 64
 STOPPED_AGAIN_S = 10.0
 """A step that could not be ended, for the store failed or a bug broke it, is taken again so much later."""
+DAMAGED_AGAIN_S = 120.0
 SET_BACK_S = 1.0
 """A wall clock that went back so far against the monotonic one was set back; less is the usual correction."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stopped:
+    """A claim whose step did not end, to be given back."""
+
+    claim: Claim
+    again_s: float = STOPPED_AGAIN_S
+    aside: bool = False
 
 
 class Engine:
@@ -59,7 +70,7 @@ class Engine:
         self._process = secrets.token_hex(16)
         self._wake = anyio.Event()
         self._driven = 0
-        self._stopped: list[Claim] = []
+        self._stopped: list[_Stopped] = []
         self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
 
     @asynccontextmanager
@@ -167,12 +178,16 @@ class Engine:
         job_id = claim.job_id
         try:
             await self._steps.drive(claim, lambda: self._tell(job_id))
+        except StorageDamaged:
+            # Its job says so to whoever asks. It is tried again, for a person may have mended it, but not soon.
+            log.warning("a row of %s is damaged and is left alone", job_id)
+            self._stopped.append(_Stopped(claim=claim, again_s=DAMAGED_AGAIN_S, aside=True))
         except KontextError as error:
             log.warning("a step of %s stopped: %s", job_id, error.failure.code)
-            self._stopped.append(claim)
+            self._stopped.append(_Stopped(claim=claim))
         except Exception:
             log.exception("a step of %s broke", job_id)
-            self._stopped.append(claim)
+            self._stopped.append(_Stopped(claim=claim))
         finally:
             self._driven -= 1
             self._tell(job_id)
@@ -182,13 +197,14 @@ class Engine:
     async def _give_back(self) -> None:
         """Give back what a step did not: its lease would else be renewed with the others, and the send stay stuck."""
         while self._stopped:
-            again = self._clock.now() + timedelta(seconds=STOPPED_AGAIN_S)
+            stopped = self._stopped.pop()
+            again = self._clock.now() + timedelta(seconds=stopped.again_s)
             try:
-                await self._store.give_back(self._stopped[0], due_at=again)
+                await self._store.give_back(stopped.claim, due_at=again, aside=stopped.aside)
             except KontextError as error:
                 log.warning("a lease was not given back: %s", error.failure.code)
+                self._stopped.append(stopped)
                 return
-            self._stopped.pop(0)
 
     def _tell(self, job_id: str) -> None:
         for event in self._waiting.get(job_id, ()):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kontext_tools.budget import Unit
+from kontext_tools.errors import StorageDamaged
 from kontext_tools.jobs import Job, JobStatus, Send, SendState
 from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
@@ -232,3 +235,42 @@ async def test_an_image_that_is_kept_twice_is_kept_once(store: SqliteStore) -> N
     job = await stored(store)
     assert job.outputs == (an_output(),)
     assert await store.spent("ann", day="2026-11-20", unit=Unit.USD) == job.sends[0].price.amount
+
+
+@pytest.mark.parametrize("state", [SendState.QUEUED, SendState.INTENT, SendState.SUBMITTED, SendState.READY])
+async def test_a_row_that_cannot_be_read_is_set_aside_as_it_is_and_the_others_go_on(
+    store: SqliteStore, tmp_path: Path, state: SendState
+) -> None:
+    damage = '{"price": 1'
+    for n in range(3):
+        await admit(store, a_job(f"bad-car-000{n}"))
+    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
+        db.execute("UPDATE sends SET doc = ?, state = ?", (damage, state))
+    await admit(store, a_job("red-car-4k7q"))
+    taken: list[str] = []
+    for n in range(10):
+        for claim in await store.claim("one", now=after(n), lease_until=after(600), limit=9, slots={"fal": 1}):
+            taken.append(claim.job_id)
+            if claim.job_id.startswith("bad"):
+                await store.give_back(claim, due_at=after(120), aside=True)
+    assert sorted(taken) == ["bad-car-0000", "bad-car-0001", "bad-car-0002", "red-car-4k7q"]
+    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db:
+        rows = db.execute("SELECT state, doc, lease_us, fence FROM sends WHERE job_id LIKE 'bad%'").fetchall()
+    assert rows == [(state, damage, 0, 1)] * 3, "as they were, and tried once"
+    for n in range(3):
+        with pytest.raises(StorageDamaged):
+            await store.any_job(f"bad-car-000{n}")
+
+
+async def test_a_row_that_a_person_mended_is_taken_up_within_two_minutes(store: SqliteStore, tmp_path: Path) -> None:
+    await admit(store, a_job())
+    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
+        (whole,) = db.execute("SELECT doc FROM sends").fetchone()
+        db.execute("UPDATE sends SET doc = ''")
+    (broken,) = await store.claim("one", now=START, lease_until=after(60), limit=9, slots={"fal": 1})
+    await store.give_back(broken, due_at=after(120), aside=True)
+    assert await claim_all(store, now=after(119), lease_until=after(180)) == []
+    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
+        db.execute("UPDATE sends SET doc = ?", (whole,))
+    (claim,) = await claim_all(store, now=after(120), lease_until=after(180))
+    assert claim.send.job_id == "red-car-4k7q"

@@ -166,8 +166,11 @@ class Store(Protocol):
         """Give back every lease that this process holds: it stops."""
         ...
 
-    async def give_back(self, claim: Claim, *, due_at: datetime) -> None:
-        """Give back the lease of one send whose step did not end, under its fence; it is due again then."""
+    async def give_back(self, claim: Claim, *, due_at: datetime, aside: bool = False) -> None:
+        """Give back the lease of one send whose step did not end, under its fence; it is due again then.
+
+        What is set aside, for it cannot be read, takes no slot from those that can be driven.
+        """
         ...
 
     async def next_due(self, providers: Iterable[str]) -> datetime | None:

@@ -161,9 +161,9 @@ class SqliteStore:
         """Give ids of the newest jobs."""
         return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
 
-    async def give_back(self, claim: Claim, *, due_at: datetime) -> None:
+    async def give_back(self, claim: Claim, *, due_at: datetime, aside: bool = False) -> None:
         """Give one lease back, unfinished."""
-        await self._write(lambda db: sqlite_claims.give_back(db, claim, due_at=due_at), durable=False)
+        await self._write(lambda db: sqlite_claims.give_back(db, claim, due_at=due_at, aside=aside), durable=False)
 
     async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
         """Write what a person found out about an unknown job."""

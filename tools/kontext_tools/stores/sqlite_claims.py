@@ -22,6 +22,8 @@ PROBE_EVERY = timedelta(seconds=15)
 """While a gate's provider does not answer, one send in so long tries whether it does again."""
 LONGEST_WAIT = timedelta(minutes=2)
 """No send and no gate is ever told to wait longer."""
+SET_ASIDE = "damaged"
+"""In the place of a lease's owner: nobody can drive this row, and it takes no slot from those that can be driven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +183,12 @@ def _free_slots(db: sqlite3.Connection, provider: str, slots: int, now_us: int) 
     # The LIMIT bounds the count: how many more than `slots` are in flight is of no interest.
     (taken,) = db.execute(
         f"""SELECT COUNT(*) FROM (
-            SELECT 1 FROM sends WHERE provider = ?1 AND state IN ('intent', 'submitted') AND state IN {ACTIVE}
+            SELECT 1 FROM sends
+            WHERE provider = ?1 AND state IN ('intent', 'submitted') AND state IN {ACTIVE} AND lease_owner IS NOT ?4
             UNION ALL
             SELECT 1 FROM sends WHERE provider = ?1 AND state = 'queued' AND lease_owner IS NOT NULL AND lease_us > ?2
             LIMIT ?3)""",  # noqa: S608  # constant
-        (provider, now_us, slots),
+        (provider, now_us, slots, SET_ASIDE),
     ).fetchone()
     return slots - taken
 
@@ -221,10 +224,10 @@ def release(db: sqlite3.Connection, process: str) -> None:
     db.execute("UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ?", (process,))
 
 
-def give_back(db: sqlite3.Connection, claim: Claim, *, due_at: datetime) -> None:
+def give_back(db: sqlite3.Connection, claim: Claim, *, due_at: datetime, aside: bool) -> None:
     """Give back the lease of one send whose step did not end, unless it is another's by now."""
     db.execute(
-        f"""UPDATE sends SET lease_owner = NULL, lease_us = 0, due_us = ?
+        f"""UPDATE sends SET lease_owner = ?, lease_us = 0, due_us = ?
             WHERE job_id = ? AND n = ? AND fence = ? AND state IN {ACTIVE}""",  # noqa: S608  # constant
-        (records.to_us(due_at), claim.job_id, claim.n, claim.fence),
+        (SET_ASIDE if aside else None, records.to_us(due_at), claim.job_id, claim.n, claim.fence),
     )
