@@ -33,6 +33,10 @@ def at_file(simulator: Running, fault: str, wire: str = "core.today", **more: An
     simulator.state.script({"wire": wire, "on": "file", "fault": fault, **more})
 
 
+def fetches_of(simulator: Running) -> int:
+    return len([entry for entry in simulator.state.journal.entries() if "/_files/" in entry.path])
+
+
 async def edited(folder: Path, settings: dict[str, str], **arguments: Any) -> dict[str, Any]:
     async with connected(folder, settings) as client:
         asked = {"image": CAT, "prompt": "Make it sepia", "wait_seconds": 50} | arguments
@@ -55,11 +59,36 @@ async def test_D01_a_picture_that_always_breaks_off_is_never_done_and_its_id_sta
     with anyio.fail_after(WITHIN_S):
         async with at_simulator(tmp_path, simulator.base_url) as shop:
             job = await shop.until((await shop.generate()).job.id, *ENDED)
-    fetched = [entry for entry in simulator.state.journal.entries() if "/_files/" in entry.path]
     assert job.failure is not None
     assert (job.status, job.failure.code, job.failure.billed) == (JobStatus.FAILED, "result_expired", "yes")
-    assert (job.outputs, len(fetched) > 1, charged_at(simulator)) == ((), True, 1)
+    assert (job.outputs, fetches_of(simulator) > 1, charged_at(simulator)) == ((), True, 1)
     assert job.sends[0].remote_id
+    assert job.sends[0].pending_urls, "the address stays, for a person to try"
+    assert DataFolder(tmp_path).half_written() == []
+
+
+async def test_D01_a_picture_cut_short_under_a_length_of_its_own_is_fetched_once_more(
+    tmp_path: Path, simulator: Running
+) -> None:
+    at_file(simulator, "truncated", content_length="wrong")
+    with anyio.fail_after(WITHIN_S):
+        fields = await edited(tmp_path, simulator.settings)
+    assert fields["status"] == "completed"
+    assert not [warning for warning in fields["warnings"] if "not kept" in warning]
+    assert (fetches_of(simulator), charged_at(simulator)) == (2, 1)
+    assert DataFolder(tmp_path / "data").check_files() == 1
+
+
+async def test_D01_a_picture_that_always_comes_cut_short_is_invalid_after_two_fetches_and_its_address_stays(
+    tmp_path: Path, simulator: Running
+) -> None:
+    at_file(simulator, "truncated", content_length="wrong", times="always")
+    with anyio.fail_after(WITHIN_S):
+        async with at_simulator(tmp_path, simulator.base_url) as shop:
+            job = await shop.until((await shop.generate()).job.id, *ENDED)
+    assert job.failure is not None
+    assert (job.status, job.failure.code, job.failure.billed) == (JobStatus.FAILED, "result_invalid", "yes")
+    assert (job.outputs, fetches_of(simulator), charged_at(simulator)) == ((), 2, 1)
     assert job.sends[0].pending_urls, "the address stays, for a person to try"
     assert DataFolder(tmp_path).half_written() == []
 

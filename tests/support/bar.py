@@ -182,7 +182,6 @@ ELSEWHERE: Mapping[str, str] = {
 
 NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
-    "D01": "a picture cut short under a right length of its own is refused at once, not fetched again (see D02)",
     "L02": "HTTP's part comes with a later issue",
     "L04": "HTTP comes with a later issue",
     "R04": "the provider's odd word is not shown: no row keeps it",

@@ -134,7 +134,12 @@ CASES: tuple[Case, ...] = (
         faults=_file("redirect", url="https://169.254.169.254/x"),
         expected=("failed", "result_invalid", None),
     ),
-    Case(name="output wrong type", faults=_file("wrong_type"), expected=("failed", "result_invalid", None)),
+    Case(name="output wrong type once", faults=_file("wrong_type")),
+    Case(
+        name="output wrong type",
+        faults=_file("wrong_type", times="always"),
+        expected=("failed", "result_invalid", None),
+    ),
     Case(name="output oversize", faults=_file("oversize"), expected=("failed", "result_invalid", None)),
     Case(name="output as data URI", faults=_create("data_uri")),
     Case(name="slow job", faults=_create("none", seconds=0.3)),

@@ -26,7 +26,7 @@ from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageFull
 from kontext_tools.guard import Blocked
 from kontext_tools.http import Http, Lost, Refetched, TooLarge
-from kontext_tools.images import MAX_OUTPUT_BYTES
+from kontext_tools.images import MAX_OUTPUT_BYTES, ImageFacts
 from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.originals import Originals
 from kontext_tools.providers.base import RemoteOutput
@@ -38,6 +38,14 @@ log = logging.getLogger(__name__)
 
 class _Expired(Exception):
     """A link does not work (any more)."""
+
+
+class _Broken(Exception):
+    """What was fetched is no whole picture: the fetch may have been at fault, so it is worth one more."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class _NotNow(Exception):
@@ -56,16 +64,20 @@ class Kept:
         outputs: newly kept images; they count whatever became of the others.
         total: images that the send has now in all.
         expired: whether a link was dead: fresh ones are needed.
+        broken: whether a link gave what is no whole picture: it may be fetched once more.
         not_now: whether the rest must be tried again later.
         failure: why something is missing.
+        refused: a warning for each picture that came and was not kept, to be told where it is not fetched again.
         news: for the job.
     """
 
     outputs: tuple[Output, ...]
     total: int
     expired: bool
+    broken: bool
     not_now: bool
     failure: Failure | None
+    refused: tuple[str, ...]
     news: JobNews
 
 
@@ -97,17 +109,18 @@ class Archive:
         """Make a send's outputs files, each whole before it counts; one that fails does not lose the others."""
         have = {output.n for output in job.outputs}
         fresh: list[Output] = []
+        refused: list[str] = []
         warnings: list[str] = []
         failure: Failure | None = None
-        expired = not_now = False
+        expired = broken = not_now = False
         for n, remote in enumerate(outputs[: send.count], start=send.first_output):
             if n in have:
                 continue
             try:
                 fresh.append(await self._keep_one(job, send, n, remote))
-            except ResultInvalid as invalid:
-                failure = invalid.failure
-                warnings.append(f"Image {n} was not kept: {failure.message}")
+            except (ResultInvalid, _Broken) as invalid:
+                broken, failure = broken or isinstance(invalid, _Broken), invalid.failure
+                refused.append(f"Image {n} was not kept: {failure.message}")
             except _Expired:
                 expired, failure = True, dead_link()
             except _NotNow as reason:
@@ -124,8 +137,10 @@ class Archive:
             outputs=tuple(fresh),
             total=len(fresh) + len([n for n in have if n in mine]),
             expired=expired or not outputs,
+            broken=broken,
             not_now=not_now,
             failure=failure,
+            refused=tuple(refused),
             news=JobNews(change=change, warnings=tuple(warnings)),
         )
 
@@ -134,7 +149,7 @@ class Archive:
             temporary = self._blobs.temporary()
             try:
                 await self._receive(remote, temporary)
-                facts = await anyio.to_thread.run_sync(lambda: images.read_output(temporary))
+                facts = await self._proven(remote, temporary)
                 key = f"images/{job.id}-{n}.{facts.extension}"
                 await self._blobs.keep(temporary, key)
             finally:
@@ -148,6 +163,14 @@ class Archive:
             raise _NotNow(replace(full.failure, billed=paid, job_id=job.id)) from full
         await self._copy_out(job, output)
         return output
+
+    async def _proven(self, remote: RemoteOutput, temporary: Path) -> ImageFacts:
+        try:
+            return await anyio.to_thread.run_sync(images.read_output, temporary)
+        except ResultInvalid as invalid:
+            if remote.url is None:
+                raise
+            raise _Broken(invalid.failure) from invalid
 
     async def _receive(self, remote: RemoteOutput, temporary: Path) -> None:
         try:

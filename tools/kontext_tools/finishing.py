@@ -21,6 +21,8 @@ from kontext_tools.providers.base import FetchFailed, Phase, Provider, RemoteOut
 LOST_LOOKS = 6
 """So many broken downloads of one link, and it counts as dead."""
 REASKS = 1
+REFETCHES = 1
+"""A link that gave no whole picture is fetched again so often, before the result counts as invalid."""
 FULL_AGAIN_S = 30.0
 
 
@@ -33,7 +35,7 @@ class Finishing:
         self._clock = clock
 
     async def finish(self, job: Job, send: Send, provider: Provider, outputs: Sequence[RemoteOutput]) -> None:
-        """Archive finished outputs; a link that broke is asked for once more, what is kept stays kept."""
+        """Archive finished outputs; what broke is fetched or asked for once more, what is kept stays kept."""
         if not outputs:
             outputs = tuple(RemoteOutput(url=url, seed=seed) for url, seed in send.pending_urls)
         kept = await self._archive.keep(job, send, outputs)
@@ -43,6 +45,10 @@ class Finishing:
             due = self._clock.now() + timedelta(seconds=wait_s)
             later = replace(send, misses=misses, failure=kept.failure, due_at=due)
             await self._leased.save(later, release=True, outputs=kept.outputs, news=kept.news)
+        elif kept.broken and send.refetches < REFETCHES:
+            due = self._clock.now() + timedelta(seconds=pacing.back_off_s(1, 0))
+            again = replace(send, refetches=send.refetches + 1, failure=None, due_at=due)
+            await self._leased.save(again, release=True, outputs=kept.outputs, news=kept.news)
         elif (kept.expired or kept.not_now) and send.remote_id is not None and send.reasks < REASKS:
             asked = replace(send, misses=0 if kept.not_now else send.misses, reasks=send.reasks + 1)
             await self._leased.save(asked, release=False, outputs=kept.outputs, news=kept.news)
@@ -51,7 +57,7 @@ class Finishing:
             await self._end(send, kept)
 
     async def _end(self, send: Send, kept: Kept) -> None:
-        news = kept.news
+        news = replace(kept.news, warnings=(*kept.refused, *kept.news.warnings))
         if kept.total and (kept.expired or kept.not_now) and kept.failure is not None:
             missing = f"{kept.total} of {send.count} images were kept. {kept.failure.message}"
             news = replace(news, warnings=(*news.warnings, missing))
@@ -60,8 +66,8 @@ class Finishing:
             state=SendState.COMPLETED if kept.total else SendState.FAILED,
             failure=None if kept.total else kept.failure or dead_link(),
             cost=send.cost or Cost.listed(send.price),
-            # Where nothing came of them, the addresses stay for a person to try.
-            pending_urls=() if kept.total else send.pending_urls,
+            # Where a picture is missing, the addresses stay for a person to try.
+            pending_urls=() if kept.total >= send.count else send.pending_urls,
             ended_at=self._clock.now(),
         )
         await self._leased.save(ended, release=True, outputs=kept.outputs, news=news)

@@ -137,6 +137,7 @@ class Send:
         progress: 0 to 1 where the provider tells it.
         pending_urls: outputs that are ready and not fetched yet, secret: `(url, seed)`.
         reasks: how often broken or expired links were asked for again.
+        refetches: how often links that gave no whole picture were fetched again.
         misses: looks or downloads in a row that told nothing.
         sent_at: when its intent was committed.
         ended_at: when it ended.
@@ -161,6 +162,7 @@ class Send:
     progress: float | None = None
     pending_urls: tuple[tuple[str, int | None], ...] = ()
     reasks: int = 0
+    refetches: int = 0
     misses: int = 0
     sent_at: datetime | None = None
     ended_at: datetime | None = None
