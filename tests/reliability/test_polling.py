@@ -10,9 +10,11 @@ import anyio
 import pytest
 
 from kontext_server.simulator.serve import Running, running
+from kontext_server.surface.answers import job_fields, job_text
 from kontext_tools.http import Http, Reply
 from kontext_tools.jobs import Job, JobStatus, SendState
 from kontext_tools.providers.base import Phase, Snapshot
+from kontext_tools.redaction import Redactor
 from kontext_tools.views import Call
 from support.at_simulator import ENDED, at_simulator, let_pass
 from support.fake_clock import FakeClock
@@ -102,6 +104,36 @@ async def test_R04_a_word_that_nobody_knows_and_fields_that_come_or_go_leave_the
     assert job.sends[0].state is SendState.SUBMITTED
     assert job.status in (JobStatus.PENDING, JobStatus.PROCESSING)
     assert len([heard for heard in host.heard if heard.method == "POST"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("dreaming", '"dreaming"'),
+        ('dream\u202e\u200bing\x1b[2J\n"now"', "\"dream ing [2J 'now'\""),
+        ("cdt_0123456789 " + "on " * 100, None),
+    ],
+)
+async def test_R04_a_word_that_nobody_knows_is_shown_to_whoever_asks_until_a_known_one_comes(
+    tmp_path: Path, word: str, shown: str | None
+) -> None:
+    done = {"job_id": "j1", "status": "failed", "error": "no"}
+    with anyio.fail_after(WITHIN_S):
+        async with by_script() as host:
+            host.say({"job_id": "j1", "status": word})
+            redact = Redactor(["cdt_0123456789"])
+            async with at_simulator(tmp_path, host.base_url, redact=redact) as shop:
+                job = await submitted(shop)
+                running = await shop.studio.get_status(job.id, Call(owner=OWNER))
+                host.say(done)
+                ended = await shop.until(job.id, *ENDED)
+                after = await shop.studio.get_status(ended.id, Call(owner=OWNER))
+    (warning,) = job_fields(running, lambda _: None)["warnings"]
+    said, _, rest = warning.removeprefix("core.today calls it ").rpartition(",")
+    assert rest == " a status that is not known here; it counts as still running."
+    assert said == shown if shown is not None else len(said) <= 62 and "cdt_0123456789" not in said
+    assert warning in job_text(running, lambda _: None)
+    assert after.warnings == ()
 
 
 async def test_R05_a_status_that_goes_back_changes_nothing_that_has_ended(tmp_path: Path) -> None:

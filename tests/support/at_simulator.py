@@ -14,6 +14,7 @@ from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.jobs import SendState
 from kontext_tools.providers.core_today import CoreToday
+from kontext_tools.redaction import Redactor
 from support.fake_clock import FakeClock
 from support.workshop import Workshop, workshop
 
@@ -22,10 +23,15 @@ ENDED = (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.U
 
 @asynccontextmanager
 async def at_simulator(
-    folder: Path, base_url: str, *, clock: FakeClock | None = None, caps: Caps | None = None
+    folder: Path,
+    base_url: str,
+    *,
+    clock: FakeClock | None = None,
+    caps: Caps | None = None,
+    redact: Redactor | None = None,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that sends to the simulator at this root address."""
-    address, http = f"{base_url}/core.today/v1", Http()
+    address, http = f"{base_url}/core.today/v1", Http(redact=redact)
     provider = CoreToday(http, key="cdt_x", base_url=address)
     try:
         async with workshop(folder, provider, guard=Guard(trusted=[address]), clock=clock, caps=caps) as shop:

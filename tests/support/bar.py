@@ -184,7 +184,6 @@ NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
     "L02": "HTTP's part comes with a later issue",
     "L04": "HTTP comes with a later issue",
-    "R04": "the provider's odd word is not shown: no row keeps it",
     "F10": "HTTP comes with a later issue",
     "N01": "HTTP comes with a later issue",
     "N02": "HTTP comes with a later issue",

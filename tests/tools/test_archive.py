@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from inline_snapshot import snapshot
+from support.by_script import Answer, by_script
 
 from kontext_server.simulator.serve import Running
 from kontext_tools.blobs.base import storage_failure
@@ -23,7 +24,6 @@ from kontext_tools.jobs import Job, JobStatus, SendState
 from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot
 from kontext_tools.providers.core_today import CoreToday
 from kontext_tools.views import Call, Quote
-from support.by_script import Answer, by_script
 from support.scripted import OFFER, Scripted
 from support.workshop import OWNER, Workshop, output, png, workshop
 

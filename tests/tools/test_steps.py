@@ -193,7 +193,8 @@ async def test_a_job_that_the_provider_does_not_know_is_given_up_after_three_loo
 
 
 async def test_a_job_that_never_ends_is_given_up_after_a_day(tmp_path: Path) -> None:
-    provider = Scripted(creates=[waiting()], looks=[Snapshot(phase=Phase.WORKING, remote_id="r1", raw_status="odd")])
+    odd = Snapshot(phase=Phase.WORKING, remote_id="r1", raw_status="odd", odd_word='"odd"')
+    provider = Scripted(creates=[waiting()], looks=[odd])
     with anyio.fail_after(20):
         async with workshop(tmp_path, provider) as shop:
             view = await shop.generate()
@@ -202,6 +203,7 @@ async def test_a_job_that_never_ends_is_given_up_after_a_day(tmp_path: Path) -> 
             job = await shop.until(view.job.id, *ENDED)
     assert job.failure is not None
     assert (job.failure.code, job.failure.billed) == ("provider_error", Billed.UNKNOWN)
+    assert '(it calls it "odd")' in job.failure.message
 
 
 async def test_a_failure_and_a_cancel_at_the_provider_end_the_job_in_its_words(tmp_path: Path) -> None:

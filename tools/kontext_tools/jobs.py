@@ -134,6 +134,7 @@ class Send:
         first_attempt_at: when the first of them was made.
         remote_id: the provider's name for it.
         working: whether the provider has begun (told as `processing`).
+        odd_word: the provider's last word for it, quoted, where it is none that we know.
         progress: 0 to 1 where the provider tells it.
         pending_urls: outputs that are ready and not fetched yet, secret: `(url, seed)`.
         reasks: how often broken or expired links were asked for again.
@@ -159,6 +160,7 @@ class Send:
     first_attempt_at: datetime | None = None
     remote_id: str | None = None
     working: bool = False
+    odd_word: str = ""
     progress: float | None = None
     pending_urls: tuple[tuple[str, int | None], ...] = ()
     reasks: int = 0

@@ -46,6 +46,16 @@ class View:
         ]
         return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=self.job.sends[0].price.unit))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is told beside the job: what was noted, and a provider's word for it that we do not know."""
+        odd = [
+            f"{send.provider} calls it {send.odd_word}, a status that is not known here; it counts as still running."
+            for send in self.job.sends
+            if send.odd_word and not send.state.ended
+        ]
+        return (*self.job.warnings, *dict.fromkeys(odd))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:

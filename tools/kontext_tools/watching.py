@@ -83,6 +83,7 @@ class Watching:
             remote_id=send.remote_id or snapshot.remote_id,
             cost=snapshot.cost or send.cost,
             progress=snapshot.progress,
+            odd_word=snapshot.odd_word,
             misses=0,
         )
         if snapshot.phase is Phase.FAILED:
@@ -109,8 +110,9 @@ class Watching:
     async def _still_running(self, job: Job, send: Send, snapshot: Snapshot, now: datetime) -> None:
         age_s = (now - (send.sent_at or now)).total_seconds()
         if age_s > GIVE_UP_S:
+            said = f" (it calls it {send.odd_word})" if send.odd_word else ""
             never = ProviderError(
-                f"{job.provider} did not end the job within a day; it may have been charged.",
+                f"{job.provider} did not end the job within a day{said}; it may have been charged.",
                 fix="Let a person look at the provider's own list of jobs; then call again with a new request_key.",
                 billed=Billed.UNKNOWN,
             )

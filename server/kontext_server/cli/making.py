@@ -194,7 +194,7 @@ def _tell(app: App, view: View, asked: Asked) -> int:
     if failure is not None:
         return talk.tell_failure(failure, as_json=asked.as_json, fields=fields)
     talk.say(answers.job_text(view, app.path_of).partition("\n")[0])
-    for warning in view.job.warnings:
+    for warning in view.warnings:
         talk.say(f"Note: {warning}")
     kept = [path for output in view.job.outputs if (path := app.path_of(output.blob)) is not None]
     code, paths = (DONE, kept) if asked.output is None else _saved(kept, asked.output, force=asked.force)

@@ -73,7 +73,7 @@ def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, A
         "parent": None if job.source is None else job.source.parent,
         "depth": job.depth,
         "change": None if job.change is None else job.change.to_dict(),
-        "warnings": list(job.warnings),
+        "warnings": list(view.warnings),
         "joined": view.joined or None,
         "eta_seconds": view.eta_s,
         "error": None if (failure := failure_of(job)) is None else failure.to_dict(),
@@ -104,8 +104,8 @@ def job_text(view: View, places: Places, *, full: bool = False) -> str:
     if full:
         facts.append(f"prompt sent: {job.sent_prompt!r}")
     lines.append("; ".join(facts) + ".")
-    if job.warnings:
-        lines.append("Warnings: " + " ".join(job.warnings))
+    if view.warnings:
+        lines.append("Warnings: " + " ".join(view.warnings))
     lines.append(f"Next: {next_call(view)}")
     return "\n".join(lines)
 

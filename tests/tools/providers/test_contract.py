@@ -84,6 +84,31 @@ async def test_every_provider_keeps_the_contract(
     assert charged == case.charged_at(provider)
 
 
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "sandbox"])
+async def test_a_status_word_that_an_adapter_does_not_know_is_kept_in_quotes_and_no_other_is(
+    tmp_path: Path, simulator: Running, provider: str
+) -> None:
+    simulator.state.script({"wire": provider, "on": "create", "fault": "status", "status": "dreaming"})
+    with anyio.fail_after(30):
+        async with shop_of(tmp_path, simulator, provider) as shop:
+            job = (await _edited(shop, tmp_path, provider)).job
+            seen: list[str] = []
+            while not seen or seen[-1] != '"dreaming"':
+                job = await shop.until(job.id, SendState.SUBMITTED)
+                seen.append(job.sends[0].odd_word)
+                shop.clock.advance(0.5)
+            simulator.state.script({"wire": provider, "on": "create", "fault": "never_ends"})
+            known = await _edited(shop, tmp_path, provider, "Make it blue")
+            quiet = await shop.until(known.job.id, SendState.SUBMITTED)
+            for _ in range(10):
+                shop.clock.advance(1)
+                await anyio.wait_all_tasks_blocked()
+                quiet = await shop.until(known.job.id, SendState.SUBMITTED)
+                assert quiet.sends[0].odd_word == ""
+    assert set(seen) <= {"", '"dreaming"'}
+    assert job.sends[0].state is quiet.sends[0].state is SendState.SUBMITTED
+
+
 async def _carried_through(shop: Workshop, view: View, case: Case) -> tuple[Job, str | None]:
     if not case.cancels:
         return await shop.until(view.job.id, *ENDED), None

@@ -69,6 +69,7 @@ SENDS = st.builds(
     progress=st.none() | st.floats(0, 1),
     pending_urls=st.lists(st.tuples(TEXT, SEEDS), max_size=3).map(tuple),
     reasks=st.integers(0, 3),
+    odd_word=TEXT,
     refetches=st.integers(0, 3),
     misses=st.integers(0, 9),
     sent_at=st.none() | MOMENTS,

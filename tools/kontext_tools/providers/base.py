@@ -102,7 +102,8 @@ class Snapshot:
         progress: 0 to 1.
         cost: where the provider reports it.
         failure: with `FAILED`.
-        raw_status: the provider's own word, for people.
+        raw_status: the provider's own word, as it came.
+        odd_word: that word for people, redacted and quoted, where the adapter does not know it.
     """
 
     phase: Phase
@@ -112,6 +113,7 @@ class Snapshot:
     cost: Cost | None = None
     failure: Failure | None = None
     raw_status: str = ""
+    odd_word: str = ""
 
 
 class Verdict(StrEnum):

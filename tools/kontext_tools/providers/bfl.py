@@ -33,6 +33,7 @@ from kontext_tools.providers.base import (
     Snapshot,
 )
 from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
+from kontext_tools.providers.status_words import read_word
 from kontext_tools.providers.wire import Wire, is_at, segment, too_large
 
 BASE_URL = "https://api.bfl.ai"
@@ -146,7 +147,8 @@ class Bfl:
 
     def _read(self, remote_id: str, word: str, fields: Mapping[str, Any]) -> Snapshot:
         """Read a task; an unknown status word is still running, never a success."""
-        phase, progress = _PHASES.get(word.lower(), Phase.WORKING), _progress(fields.get("progress"))
+        phase, odd_word = read_word(word, _PHASES, self._wire.says.redact)
+        progress = _progress(fields.get("progress"))
         result: Any = fields.get("result")
         made: dict[str, Any] = cast("dict[str, Any]", result) if isinstance(result, dict) else {}
         outputs = outputs_of(made.get("sample"), seed=_seed(made.get("seed"))) if phase is Phase.DONE else ()
@@ -170,6 +172,7 @@ class Bfl:
             cost=cost,
             failure=failure,
             raw_status=word,
+            odd_word=odd_word,
         )
 
 

@@ -36,6 +36,7 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import Meaning
 from kontext_tools.providers.replies import fields_of, outputs_of, text_of, words_of
+from kontext_tools.providers.status_words import read_word
 from kontext_tools.providers.wire import Wire, segment
 
 BASE_URL = "https://queue.fal.run"
@@ -59,9 +60,9 @@ _APPLICATION = "fal-ai/flux-pro"
 """Follow-ups drop the sub-path of the endpoint."""
 _RATIOS = ("21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21")
 _PHASES = {
-    "IN_QUEUE": Phase.WAITING,
-    "IN_PROGRESS": Phase.WORKING,
-    "COMPLETED": Phase.DONE,
+    "in_queue": Phase.WAITING,
+    "in_progress": Phase.WORKING,
+    "completed": Phase.DONE,
 }
 # The model's own HTTP error stands for its result. Not these: they are about our call, and another look may pass.
 _RESULT_ERRORS = frozenset(range(400, 600)) - {401, 403, 404, 408, 409, 425, 429}
@@ -124,9 +125,9 @@ class Fal:
         word = told.get("status")
         if not isinstance(word, str):
             raise FetchFailed(self._wire.says.unreachable())
-        phase = _PHASES.get(word.upper(), Phase.WORKING)
+        phase, odd_word = read_word(word, _PHASES, self._wire.says.redact)
         if phase is not Phase.DONE:
-            return Snapshot(phase=phase, remote_id=remote_id, raw_status=word)
+            return Snapshot(phase=phase, remote_id=remote_id, raw_status=word, odd_word=odd_word)
         reason = _reason(told)
         if reason:
             return self._ended_badly(remote_id, word, reason)

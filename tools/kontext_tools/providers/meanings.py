@@ -30,6 +30,7 @@ from kontext_tools.http import Reply
 from kontext_tools.pacing import retry_after_s
 from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot, SubmitFailed, Verdict
 from kontext_tools.providers.replies import words_of
+from kontext_tools.providers.status_words import read_word
 from kontext_tools.quoting import quoted
 from kontext_tools.redaction import Redactor
 
@@ -71,7 +72,7 @@ class Meanings:
     def __init__(self, *, name: str, key_variable: str, redact: Redactor, own: OwnReading = lambda _, __: None) -> None:
         self._name = name
         self._key_variable = key_variable
-        self._redact = redact
+        self.redact = redact
         self._own = own
 
     def unreachable(self) -> Failure:
@@ -101,7 +102,7 @@ class Meanings:
 
     def failed(self, said: str, *, billed: Billed) -> Failure:
         """Give the failure of a job that the host ended, its words quoted."""
-        text = quoted(self._redact(said))
+        text = quoted(self.redact(said))
         if is_moderation(text):
             error: KontextError = Moderated(
                 f"{self._name} refused the content ({text}).",
@@ -126,10 +127,7 @@ class Meanings:
         reason: str = "",
         cost: Cost | None = None,
     ) -> Snapshot:
-        """Give what a host says of a job, by the rules that hold for every one.
-
-        An unknown word is still running, never a success; outputs and cost count at the end alone; an end without an
-        output is a failure.
+        """Give what a host says of a job: outputs and cost count at its end alone, one without outputs is a failure.
 
         Args:
             word: the host's status word.
@@ -139,7 +137,8 @@ class Meanings:
             reason: the host's words for a failure.
             cost: as the host reports it.
         """
-        phase, failure = phases.get(word.lower(), Phase.WORKING), None
+        phase, odd_word = read_word(word, phases, self.redact)
+        failure = None
         cost = None if phase in (Phase.WAITING, Phase.WORKING) else cost
         if phase is Phase.FAILED:
             failure = self.failed(reason, billed=billed_by(cost))
@@ -153,15 +152,16 @@ class Meanings:
             cost=cost,
             failure=failure,
             raw_status=word,
+            odd_word=odd_word,
         )
 
     def end_of(self, said: str, most_chars: int) -> str:
         """Give the last of a host's words; redacted first, for half a key is no key to the redactor."""
-        return self._redact(said)[-most_chars:]
+        return self.redact(said)[-most_chars:]
 
     def words(self, reply: Reply) -> str:
         """Give the host's own words, redacted and quoted."""
-        return quoted(self._redact(words_of(reply)))
+        return quoted(self.redact(words_of(reply)))
 
     def _meaning(self, reply: Reply) -> Meaning:
         said, status = words_of(reply).lower(), reply.status

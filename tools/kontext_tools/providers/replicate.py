@@ -33,6 +33,7 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.meanings import Meaning
 from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
+from kontext_tools.providers.status_words import read_word
 from kontext_tools.providers.wire import Wire, segment, too_large
 
 BASE_URL = "https://api.replicate.com/v1"
@@ -216,7 +217,8 @@ class Replicate:
         if not isinstance(word, str):
             # An id that reached us is never lost for want of a word.
             return None if remote_id is None else Snapshot(phase=Phase.WORKING, remote_id=remote_id)
-        phase, outputs, failure = _PHASES.get(word.lower(), Phase.WORKING), outputs_of(fields.get("output")), None
+        phase, odd_word = read_word(word, _PHASES, self._wire.says.redact)
+        outputs, failure = outputs_of(fields.get("output")), None
         if outputs and word.lower() in ("starting", "processing"):
             # The output comes with a word that is not yet the last one (12 recorded replies, WIRE.md 0.4).
             phase = Phase.DONE
@@ -230,6 +232,7 @@ class Replicate:
             cost=FREE if word.lower() == "aborted" else None,  # never begun, not charged: WIRE.md B1
             failure=failure,
             raw_status=word,
+            odd_word=odd_word,
         )
 
     def _failure(self, phase: Phase, fields: Mapping[str, Any]) -> Failure:
