@@ -22,6 +22,8 @@ def main() -> None:
 
 def serve(wire: stdio.Wire) -> int:
     """Serve one client; give the exit code."""
+    import os
+
     from kontext_server import logs, settings
     from kontext_tools.redaction import Redactor
 
@@ -32,6 +34,7 @@ def serve(wire: stdio.Wire) -> int:
         print(f"kontext: {error}", file=sys.stderr)  # noqa: T201  # stdout is the wire; this is stderr
         return 3
     logs.configure(loaded.kontext_log_level, Redactor(loaded.secrets))
+    logs.warn(settings.unknown_variables(os.environ))
     stdio.serve(wire, loaded)
     return 0
 

@@ -45,3 +45,9 @@ def configure(level: str, redact: Callable[[str], str]) -> None:
     # These tell addresses and headers at debug level.
     for name in ("httpx2", "httpcore2", "mcp", "PIL", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def warn(text: str | None) -> None:
+    """Write one warning of the start itself, if there is one."""
+    if text is not None:
+        logging.getLogger(__name__).warning("%s", text)

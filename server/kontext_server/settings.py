@@ -2,7 +2,7 @@
 
 What this is: every setting of the contract's section 4 that this version honours, read once at start. The
 environment wins over the file; each key also as `…_FILE`. What it is not: used anywhere but in `app` and `cli`.
-Above: app, cli. Below: budget (how amounts are written).
+Above: app, cli. Below: setting_names, budget (how amounts are written).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from kontext_server.setting_names import slip_in_file, slips_in_environment
 from kontext_tools.budget import Price, Unit, parse_caps, parse_price
 from kontext_tools.choosing import HOSTED, SANDBOX
 from kontext_tools.folders import make_private
@@ -169,7 +170,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> list[str]:
         """Every key, for the redactor."""
-        keys = (getattr(self, name) for name in Settings.model_fields if name.endswith(("_key", "_token")))
+        keys = (getattr(self, name) for name in Settings.model_fields if _is_key(name))
         proxy = urlsplit(self.kontext_proxy or "").password
         return [key.get_secret_value() for key in keys if key is not None] + ([proxy] if proxy else [])
 
@@ -192,11 +193,16 @@ class Settings(BaseSettings):
 
 
 class UpperCaseToml(TomlConfigSettingsSource):
-    """`kontext.toml` has the same names as the environment, as top-level keys."""
+    """`kontext.toml` has the same names as the environment, as top-level keys; any other is a person's slip."""
 
     def __call__(self) -> dict[str, Any]:
-        """Give the file's values under the fields' names."""
-        return {name.lower(): value for name, value in super().__call__().items()}
+        """Give the file's values under the fields' names, a key that lies in a file read."""
+        told = {name.lower(): value for name, value in super().__call__().items()}
+        slip = slip_in_file(told, _known_names())
+        if slip is not None:
+            raise SettingError(slip)
+        key_files = {name: told.pop(name) for name in list(told) if name not in Settings.model_fields}
+        return {name.removesuffix("_file"): _key_in(name, path) for name, path in key_files.items()} | told
 
 
 class KeyFiles(PydanticBaseSettingsSource):
@@ -205,17 +211,39 @@ class KeyFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # the library's
         """Give the content of the file that `…_FILE` names, without blanks around it."""
         path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path or not field_name.endswith(("_key", "_token")):
+        if not path or not _is_key(field_name):
             return None, field_name, False
-        try:
-            return Path(path).expanduser().read_text(encoding="utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError):
-            raise SettingError(f"{field_name.upper()}_FILE names a file that cannot be read") from None
+        return _key_in(f"{field_name}_file", path), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Give every field that a file sets."""
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value}
+
+
+def _is_key(name: str) -> bool:
+    return name.endswith(("_key", "_token"))
+
+
+def _key_in(name: str, path: Any) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, TypeError, ValueError):
+        raise SettingError(f"{name.upper()} names a file that cannot be read") from None
+
+
+def _known_names() -> dict[str, None]:
+    """Give the name of every setting, lower-case, in the order of their listing; a key's also as `…_file`."""
+    pairs = ((name, f"{name}_file" if _is_key(name) else name) for name in Settings.model_fields)
+    return dict.fromkeys(name for pair in pairs for name in pair)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> str | None:
+    """Give one warning for the `KONTEXT_…` variables that are no setting of this version; `None` where all are.
+
+    An environment is shared with other versions and programs, so that it is no reason not to start.
+    """
+    return slips_in_environment(environment, _known_names())
 
 
 def config_file() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -171,6 +172,74 @@ def test_a_wrong_value_in_the_file_is_named_like_the_variable(clean: Path) -> No
     toml(clean, f'KONTEXT_PREVIEW = "{WRONG}"\n')
     message = told()
     assert message.startswith("KONTEXT_PREVIEW is wrong") and WRONG not in message
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "near"),
+    [
+        (f'KONTEXT_PREVEIW = "{WRONG}"', "KONTEXT_PREVEIW", "KONTEXT_PREVIEW"),
+        (f'core_today_key = "{WRONG}"', "CORE_TODAY_KEY", "CORE_TODAY_API_KEY"),
+        (f'bfl_api_key_fiel = "{WRONG}"', "BFL_API_KEY_FIEL", "BFL_API_KEY_FILE"),
+        (f'[kontext]\nKONTEXT_PREVIEW = "{WRONG}"', "KONTEXT", "KONTEXT_PROXY"),
+        (f'"\\u001b[2J\\u202e{"x" * 500}" = "{WRONG}"', f"[2J {'X' * 59}…", "RUNFLOW_SURFACE"),
+    ],
+)
+def test_a_name_in_the_file_that_is_no_setting_is_told_with_the_nearest_one(
+    clean: Path, line: str, name: str, near: str
+) -> None:
+    toml(clean, f"{line}\n")
+    assert told() == f'kontext.toml holds "{name}", which is no setting of this version; the nearest is {near}'
+
+
+def test_every_name_that_the_environment_knows_may_stand_in_the_file(clean: Path) -> None:
+    (clean / "key").write_text("cdt_from_file\n")
+    given = {
+        name: value
+        for name, value in settings.load().model_dump(mode="json").items()
+        if isinstance(value, str | bool | int)
+    }
+    lines = [f"{name.upper()} = {json.dumps(value)}" for name, value in given.items()]
+    toml(clean, "\n".join([*lines, f'CORE_TODAY_API_KEY_FILE = "{clean / "key"}"', ""]))
+    assert settings.load().secrets == ["cdt_from_file"]
+
+
+def test_a_key_file_that_the_file_names_comes_after_all_that_the_environment_says(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clean / "one").write_text("cdt_one")
+    (clean / "two").write_text("cdt_two")
+    toml(clean, f'CORE_TODAY_API_KEY_FILE = "{clean / "one"}"\n')
+    assert settings.load().secrets == ["cdt_one"]
+    toml(clean, f'CORE_TODAY_API_KEY_FILE = "{clean / "one"}"\nCORE_TODAY_API_KEY = "cdt_itself"\n')
+    assert settings.load().secrets == ["cdt_itself"]
+    monkeypatch.setenv("CORE_TODAY_API_KEY_FILE", str(clean / "two"))
+    assert settings.load().secrets == ["cdt_two"]
+    monkeypatch.delenv("CORE_TODAY_API_KEY_FILE")
+    toml(clean, "CORE_TODAY_API_KEY_FILE = 7\n")
+    assert told() == "CORE_TODAY_API_KEY_FILE names a file that cannot be read"
+
+
+def test_a_variable_of_ours_that_is_no_setting_is_warned_of_with_the_nearest_one() -> None:
+    given = {
+        "KONTEXT_PREVEIW": WRONG,
+        "kontext_daily_buget": WRONG,
+        "KONTEXT_PREVIEW": "small",
+        "kontext_model": "kontext-max",
+        "KONTEXT_LATER": "",
+        "CORE_TODAY_API_KEY_FILE": "/key",
+        "HOME": "/home",
+    }
+    assert settings.unknown_variables(given) == snapshot(
+        'Variables that are no settings of this version do nothing: "KONTEXT_DAILY_BUGET" (the nearest is '
+        'KONTEXT_DAILY_BUDGET), "KONTEXT_PREVEIW" (the nearest is KONTEXT_PREVIEW).'
+    )
+    assert settings.unknown_variables({"KONTEXT_PREVIEW": "small", "KONTEXTUAL": "1"}) is None
+
+
+def test_many_variables_that_are_no_setting_make_one_short_warning() -> None:
+    warning = settings.unknown_variables({f"KONTEXT_{n:03}_{'X' * 300}": "1" for n in range(200)})
+    assert warning is not None
+    assert len(warning) < 2_000 and "and 190 more" in warning
 
 
 @pytest.mark.parametrize("text", ["this is = = no toml", "KONTEXT_PREVIEW = \n", "a = '\x00'"], ids=repr)

@@ -7,6 +7,7 @@ Above: the commands. Below: app, settings, logs, talk.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import anyio
 from kontext_server import logs
 from kontext_server.app import App, build
 from kontext_server.cli.talk import tell_failure
-from kontext_server.settings import SettingError, Settings, load, prepare_data_dir
+from kontext_server.settings import SettingError, Settings, load, prepare_data_dir, unknown_variables
 from kontext_tools.errors import KontextError, NotConfigured
 from kontext_tools.redaction import Redactor
 
@@ -31,6 +32,7 @@ def settled(work: Callable[[Settings], int], *, as_json: bool) -> int:
         settings = load()
         prepare_data_dir(settings)
         logs.configure(settings.kontext_log_level, Redactor(settings.secrets))
+        logs.warn(unknown_variables(os.environ))
         return work(settings)
     except SettingError as wrong:
         fix = "Correct that setting, in the environment or in kontext.toml, and run the command again."

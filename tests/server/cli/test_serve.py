@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 Invoke = Callable[..., Result]
@@ -23,6 +26,40 @@ def test_reached_through_click_it_serves_until_its_input_ends(environment: dict[
         [sys.executable, "-c", program], env=environment, input="", capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("program", ["from kontext_server.cli import main", "from kontext_server.__main__ import main"])
+def test_a_variable_that_is_no_setting_is_one_warning_and_it_serves_all_the_same(
+    environment: dict[str, str], program: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; sys.argv = ['kontext', 'serve']; main()"],
+        env=environment | {"KONTEXT_PREVEIW": "huge"},
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
+    (line,) = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert (line["level"], "KONTEXT_PREVEIW" in line["message"], "huge" in line["message"]) == ("warning", True, False)
+
+
+def test_a_wrong_name_in_the_file_ends_it_with_3(environment: dict[str, str], home: Path) -> None:
+    folder = home / ".config" / "kontext"
+    folder.mkdir(parents=True)
+    (folder / "kontext.toml").write_text('KONTEXT_PREVEIW = "small"\n')
+    ended = subprocess.run(
+        [sys.executable, "-m", "kontext_server", "serve"],
+        env=environment,
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "KONTEXT_PREVEIW" in ended.stderr
+    assert "KONTEXT_PREVIEW" in ended.stderr
 
 
 def test_a_wrong_setting_ends_it_with_3(environment: dict[str, str]) -> None:
