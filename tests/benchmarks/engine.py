@@ -167,7 +167,14 @@ class Elsewhere:
         """Say that every output is kept."""
         kept = tuple(an_output(n, send.job_id) for n in range(send.first_output, send.first_output + len(outputs)))
         return Kept(
-            outputs=kept, total=len(kept), expired=False, not_now=False, failure=None, news=JobNews(warnings=())
+            outputs=kept,
+            total=len(kept),
+            expired=False,
+            broken=False,
+            not_now=False,
+            failure=None,
+            refused=(),
+            news=JobNews(),
         )
 
 

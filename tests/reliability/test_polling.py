@@ -119,7 +119,7 @@ async def test_R04_a_word_that_nobody_knows_is_shown_to_whoever_asks_until_a_kno
 ) -> None:
     done = {"job_id": "j1", "status": "failed", "error": "no"}
     with anyio.fail_after(WITHIN_S):
-        async with by_script() as host:
+        async with scripted() as host:
             host.say({"job_id": "j1", "status": word})
             redact = Redactor(["cdt_0123456789"])
             async with at_simulator(tmp_path, host.base_url, redact=redact) as shop:

@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 import pytest
 from inline_snapshot import snapshot
-from support.by_script import Answer, by_script
 
 from kontext_server.simulator.serve import Running
 from kontext_tools.blobs.base import storage_failure
@@ -25,6 +24,7 @@ from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot
 from kontext_tools.providers.core_today import CoreToday
 from kontext_tools.views import Call, Quote
 from support.scripted import OFFER, Scripted
+from support.scripted_host import Says, scripted
 from support.workshop import OWNER, Workshop, output, png, workshop
 
 pytestmark = pytest.mark.anyio
@@ -125,27 +125,27 @@ async def test_what_is_no_picture_of_an_allowed_place_and_size_is_not_kept(
 
 async def test_a_broken_picture_that_no_id_stands_for_is_fetched_again_by_its_address(tmp_path: Path) -> None:
     with anyio.fail_after(20):
-        async with by_script() as host:
-            host.say(Answer(body=png()[:60]), Answer(body=png()))
+        async with scripted() as host:
+            host.say(Says(body=png()[:60]), Says(body=png()))
             at_once = Snapshot(phase=Phase.DONE, outputs=(RemoteOutput(url=f"{host.base_url}/a.png"),))
             provider = Scripted(creates=[at_once])
             async with workshop(tmp_path, provider, guard=Guard(trusted=[host.base_url])) as shop:
                 job = await shop.until((await shop.generate()).job.id, *ENDED)
     assert (job.status, job.warnings, job.sends[0].pending_urls) == (JobStatus.COMPLETED, (), ())
-    assert (len(host.asked), provider.looks, len(provider.creates)) == (2, 0, 1)
+    assert (len(host.heard), provider.looks, len(provider.creates)) == (2, 0, 1)
 
 
 async def test_of_two_images_the_address_of_the_one_that_stays_broken_is_kept_beside_the_other(tmp_path: Path) -> None:
     with anyio.fail_after(20):
-        async with by_script() as host:
-            host.say(Answer(body=png()), Answer(body=png()[:60]))
+        async with scripted() as host:
+            host.say(Says(body=png()), Says(body=png()[:60]))
             urls = [f"{host.base_url}/{name}.png" for name in ("whole", "broken")]
             done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=tuple(RemoteOutput(url=url) for url in urls))
             provider = Scripted(creates=[done], offer=replace(OFFER, images_per_send=4))
             async with workshop(tmp_path, provider, guard=Guard(trusted=[host.base_url])) as shop:
                 job = await shop.until((await shop.generate(num_images=2)).job.id, *ENDED)
     assert (job.status, [kept.n for kept in job.outputs]) == (JobStatus.COMPLETED, [1])
-    assert [asked.target for asked in host.asked] == ["/whole.png", "/broken.png", "/broken.png"]
+    assert [heard.path for heard in host.heard] == ["/whole.png", "/broken.png", "/broken.png"]
     assert (job.warnings, [url for url, _ in job.sends[0].pending_urls]) == (
         snapshot(
             (
