@@ -62,11 +62,13 @@ def an_output(n: int = 1, job_id: str = "red-car-4k7q", **facts: Any) -> Output:
     return Output(**(made | facts))
 
 
-async def admit(store: SqliteStore, job: Job, *, caps: Caps | None = None, now: datetime = START) -> Admission:
+async def admit(
+    store: SqliteStore, job: Job, *, caps: Caps | None = None, now: datetime = START, nonce: str | None = None
+) -> Admission:
     """Record a job at the price of its sends."""
     first = job.sends[0].price
     price = first.times(len(job.sends))
-    return await store.admit(job, caps=caps or Caps.none(), price=price, now=now)
+    return await store.admit(job, caps=caps or Caps.none(), price=price, now=now, nonce=nonce)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -43,9 +44,13 @@ def caps(*, daily: str = "", call: str = "", ask: str = "") -> Caps:
     return Caps(daily=parse_caps(daily), per_call=parse_caps(call), confirm_above=parse_caps(ask))
 
 
-def refused(of: Caps, asked: Price, *, confirmed: bool = False) -> KontextError:
+def refused(of: Caps, asked: Price) -> KontextError:
+    def check() -> None:
+        of.check_call(asked)
+        of.check_agreed(asked, None)
+
     with pytest.raises(KontextError) as caught:
-        of.check_call(asked, confirmed=confirmed)
+        check()
     return caught.value
 
 
@@ -198,6 +203,7 @@ def test_without_a_cap_any_price_passes() -> None:
 def test_what_is_free_passes_every_cap() -> None:
     strict = caps(daily="0 credit", call="0 credit", ask="0 credit")
     strict.check_call(price("0"))
+    strict.check_agreed(price("0"), None)
     strict.check_day(price("0"), Decimal(10**9))
 
 
@@ -219,21 +225,37 @@ def test_a_call_over_its_cap_is_refused_and_one_at_it_passes() -> None:
 def test_where_a_cap_is_set_what_no_cap_counts_is_refused_with_the_variable(
     of: Caps, variable: str, asked: Price
 ) -> None:
-    for confirmed in (False, True):
-        error = refused(of, asked, confirmed=confirmed)
-        assert isinstance(error, BudgetExceeded) and variable in error.failure.fix
+    error = refused(of, asked)
+    assert isinstance(error, BudgetExceeded) and variable in error.failure.fix
 
 
 def test_a_person_is_asked_above_the_amount_that_they_named_and_no_argument_answers_for_them() -> None:
     of = caps(ask="0.10 usd")
-    of.check_call(price("0.10"))
+    of.check_agreed(price("0.10"), None)
     for asked in (price("0.11"), price(None), price("1", Unit.CREDIT)):
+        assert of.asks_above(asked)
         assert isinstance(refused(of, asked), ConfirmationNeeded)
-        of.check_call(asked, confirmed=True)
+        of.check_agreed(asked, asked)
 
 
-def test_a_yes_lifts_no_cap() -> None:
-    assert isinstance(refused(caps(call="1 usd", ask="0 usd"), price("2"), confirmed=True), BudgetExceeded)
+@pytest.mark.parametrize(
+    ("agreed", "other", "holds"),
+    [
+        (price("0.20"), price("0.20"), True),
+        (price("0.20"), price("0.19"), True),
+        (price("0.20"), price("0.200000001"), False),
+        (price("0.20"), price(None), False),
+        (price("0.20"), price("0.20", Unit.CREDIT), False),
+        (price(None), price(None), True),
+        (price(None), price("0.11"), False),
+        (price(None), price(None, Unit.CREDIT), False),
+    ],
+    ids=str,
+)
+def test_a_yes_holds_up_to_its_own_price_in_its_own_unit(agreed: Price, other: Price, holds: bool) -> None:
+    of = caps(ask="0.10 usd")
+    with nullcontext() if holds else pytest.raises(ConfirmationNeeded):
+        of.check_agreed(other, agreed)
 
 
 def test_a_day_is_spent_to_the_last_billionth_and_no_further() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kontext_tools.budget import Price, Unit
 from kontext_tools.errors import Billed, Failure
-from kontext_tools.jobs import MOVES, JobStatus, Send, SendState, dropped, may_move, status_of
+from kontext_tools.jobs import MOVES, JobStatus, Send, SendState, dropped, may_move, priced, status_of
 from support.fake_clock import START
-from support.rows import a_job, a_send
+from support.rows import a_job, a_send, usd
 
 S = SendState
 FINAL = {S.COMPLETED, S.FAILED, S.CANCELLED}
@@ -126,3 +128,17 @@ def test_what_never_went_out_is_dropped_unbilled() -> None:
     send = dropped(a_send("red-car-4k7q"), START)
     assert (send.state, send.ended_at) == (S.CANCELLED, START)
     assert send.failure is not None and (send.failure.code, send.failure.billed) == ("cancelled", Billed.NO)
+
+
+def test_a_jobs_price_in_a_unit_leaves_out_other_units_and_what_was_not_charged() -> None:
+    failed = Failure(code="auth_failed", message="no", fix="key", billed=Billed.NO)
+    of = [
+        a_send("red-car-4k7q", 1, price=usd("0.04")),
+        a_send("red-car-4k7q", 2, price=usd("0.05"), state=S.COMPLETED),
+        a_send("red-car-4k7q", 3, price=usd("0.06"), state=S.FAILED, failure=failed),
+        a_send("red-car-4k7q", 4, price=usd("0.07"), state=S.FAILED, failure=replace(failed, billed=Billed.YES)),
+        a_send("red-car-4k7q", 5, price=Price(amount=Decimal(120), unit=Unit.CREDIT)),
+    ]
+    assert priced(of, Unit.USD) == usd("0.16")
+    unknown = a_send("red-car-4k7q", 6, price=Price(amount=None, unit=Unit.USD))
+    assert priced([*of, unknown], Unit.USD) == Price(amount=None, unit=Unit.USD)

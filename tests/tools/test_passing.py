@@ -13,6 +13,7 @@ from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.errors import (
     AuthFailed,
+    ConfirmationNeeded,
     KontextError,
     Moderated,
     OutOfCredit,
@@ -44,9 +45,15 @@ def _second(**facts: object) -> Scripted:
 
 
 async def _asked(folder: Path, first: Scripted, second: Scripted, edit: Edit, caps: Caps | None = None) -> Job:
+    """Make it; a person who is asked says yes."""
+    call = Call(owner=OWNER)
     with anyio.fail_after(20):
         async with workshop(folder, first, second, caps=caps) as shop:
-            view = await shop.studio.generate_image(edit, Call(owner=OWNER))
+            try:
+                view = await shop.studio.generate_image(edit, call)
+            except ConfirmationNeeded as needed:
+                yes = needed.question and needed.question.yes
+                view = await shop.studio.generate_image(edit, replace(call, yes=yes))
             assert isinstance(view, View)
             return await shop.until(view.job.id, *ENDED)
 
@@ -141,3 +148,61 @@ async def test_only_the_send_that_was_refused_is_passed_on(tmp_path: Path) -> No
     job = await _asked(tmp_path, first, _second(), replace(EDIT, num_images=2))
     assert sorted(send.provider for send in job.sends) == ["core.today", "fal"]
     assert job.status is JobStatus.COMPLETED
+
+
+def _dearer(amount: str, unit: Unit = Unit.CREDIT, *, images_per_send: int = 1) -> Scripted:
+    second = _second(images_per_send=images_per_send)
+    second.offer = replace(second.offer, price=Price(amount=Decimal(amount), unit=unit))
+    return second
+
+
+def _four_refused() -> Scripted:
+    """Give one whose offer makes four images in one request, 480 credit, and that takes none."""
+    return Scripted(
+        creates=[SubmitFailed(Verdict.REFUSED, AuthFailed("no", fix="key").failure)],
+        offer=replace(OFFER, images_per_send=4),
+    )
+
+
+ASKING = Caps(daily={}, per_call={}, confirm_above={Unit.CREDIT: Decimal(200), Unit.USD: Decimal("0.10")})
+
+
+@pytest.mark.parametrize(
+    ("images", "second", "serves"),
+    [
+        (4, _dearer("120"), True),
+        (4, _dearer("120.01"), False),
+        (4, _dearer("119"), True),
+        # Its unit is another: a yes to credit says nothing of dollars, above the dollars that need no yes.
+        (4, _dearer("0.03", Unit.USD), False),
+        (4, _dearer("0.025", Unit.USD), True),
+        # Nobody was asked for 120 credit; the next one costs more than needs no yes.
+        (1, _dearer("201"), False),
+        (1, _dearer("200"), True),
+    ],
+)
+async def test_the_next_one_costs_no_more_than_a_person_agreed_to_or_need_not_be_asked_about(
+    tmp_path: Path, images: int, second: Scripted, serves: bool
+) -> None:
+    job = await _asked(tmp_path, _four_refused(), second, replace(EDIT, num_images=images), ASKING)
+    assert (job.status is JobStatus.COMPLETED, len(second.creates) == images) == (serves, serves)
+    assert job.provider == ("fal" if serves else "core.today")
+
+
+@pytest.mark.parametrize(
+    ("caps", "most"),
+    [
+        (Caps(daily={}, per_call={}, confirm_above={Unit.CREDIT: Decimal(130)}), 360),
+        (Caps(daily={}, per_call={Unit.CREDIT: Decimal(370)}, confirm_above={}), 370),
+    ],
+    ids=["agreed", "capped"],
+)
+async def test_sends_that_are_passed_on_one_by_one_are_held_to_the_calls_limit_together(
+    tmp_path: Path, caps: Caps, most: int
+) -> None:
+    """Three at 120 credit were agreed to or allowed; each may cost 130 by itself, and three at 130 are too much."""
+    first = Scripted(creates=[SubmitFailed(Verdict.REFUSED, OutOfCredit("no", fix="credit").failure)])
+    second = _dearer("130")
+    job = await _asked(tmp_path, first, second, replace(EDIT, num_images=3), caps)
+    assert len(job.sends) == 3
+    assert 130 * len(second.creates) <= most

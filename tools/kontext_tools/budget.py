@@ -45,6 +45,12 @@ class Price:
         """Give the price of `count` images."""
         return Price(amount=None if self.amount is None else self.amount * count, unit=self.unit)
 
+    def covers(self, other: Price) -> bool:
+        """Whether a yes to this price holds for another: no more, in the same unit; an unknown one for itself alone."""
+        if self.amount is None or other.amount is None or self.unit is not other.unit:
+            return self == other
+        return other.amount <= self.amount
+
     def __str__(self) -> str:
         return f"an unknown amount of {self.unit}" if self.amount is None else f"{plain(self.amount)} {self.unit}"
 
@@ -173,16 +179,14 @@ class Caps:
         """No cap at all."""
         return cls(daily={}, per_call={}, confirm_above={})
 
-    def check_call(self, price: Price, *, confirmed: bool = False) -> None:
-        """Refuse a call that is too dear by itself.
+    def check_call(self, price: Price) -> None:
+        """Refuse a call that is too dear by itself; no yes lifts this.
 
         Args:
             price: of the whole call, all its images.
-            confirmed: whether the person has said yes to this very price.
 
         Raises:
             BudgetExceeded: over the cap per call, in a unit without a cap, or at a price that nobody knows.
-            ConfirmationNeeded: above `confirm_above`, and nobody was asked.
         """
         if price.amount == 0:
             return
@@ -195,13 +199,29 @@ class Caps:
                 f"Nothing was sent: the call would cost {price}, and {plain(cap)} {price.unit} are allowed for one.",
                 fix="A person can raise KONTEXT_MAX_COST and restart the server; or ask for fewer images.",
             )
-        if self.confirm_above and not confirmed:
-            limit = self.confirm_above.get(price.unit)
-            if limit is None or price.amount is None or price.amount > limit:
-                raise ConfirmationNeeded(
-                    f"Nothing was sent: the call would cost {price}, and a person wants to be asked first.",
-                    fix="Ask the person; they can run it with `kontext edit`, or raise KONTEXT_CONFIRM_ABOVE.",
-                )
+
+    def asks_above(self, price: Price) -> bool:
+        """Whether a person wants to be asked before a call of this price; what no limit counts is asked about too."""
+        if not self.confirm_above or price.amount == 0:
+            return False
+        limit = self.confirm_above.get(price.unit)
+        return limit is None or price.amount is None or price.amount > limit
+
+    def check_agreed(self, price: Price, agreed: Price | None) -> None:
+        """Refuse a call that a person must be asked about first, unless they said yes to so much.
+
+        Args:
+            price: of the whole call, all its images.
+            agreed: the price that a person said yes to, `None` where nobody was asked.
+
+        Raises:
+            ConfirmationNeeded: above `confirm_above`, and above what was agreed to.
+        """
+        if self.asks_above(price) and (agreed is None or not agreed.covers(price)):
+            raise ConfirmationNeeded(
+                f"Nothing was sent: the call would cost {price}, and a person wants to be asked first.",
+                fix="Ask the person; they can run it with `kontext edit`, or raise KONTEXT_CONFIRM_ABOVE.",
+            )
 
     def check_day(self, price: Price, spent: Decimal) -> None:
         """Refuse a call that would pass the day's cap.

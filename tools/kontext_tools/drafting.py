@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -15,17 +16,20 @@ from random import Random
 from typing import Any
 
 from kontext_tools import prompting
+from kontext_tools.budget import Price
 from kontext_tools.choosing import Choice
 from kontext_tools.edits import Edit
 from kontext_tools.inputs import Input, as_stored
 from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
 from kontext_tools.providers.base import Attachment, Offer, Order
+from kontext_tools.questions import Question, Yes
 from kontext_tools.references import TAIL_CHARS, new_job_id
 from kontext_tools.views import Call
 
 DEEP = 5
 """From so many edits in a row on, a warning says so: each one re-encodes the picture."""
 DRAWS_PER_CHAR = 4
+NONCE_BYTES = 16
 
 
 def draft(
@@ -82,8 +86,31 @@ def first_order(job: Job, offer: Offer) -> Order:
 
 def digest(tool: str, edit: Edit, **also: Any) -> str:
     """Give what makes two calls identical: the verb, every parameter, and what else is named. The label is not."""
-    asked = {"tool": tool, "provider": edit.provider, **edit.parameters(), **also}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return _sha256({"tool": tool, "provider": edit.provider, **edit.parameters(), **also})
+
+
+def question(job: Job, price: Price) -> Question:
+    """Give what a person is asked before a job of this price is sent; each time with a nonce of its own."""
+    asked = {
+        "owner": job.owner,
+        "call": job.fingerprint,
+        "request_key": job.request_key,
+        "provider": job.provider,
+        "model": job.model,
+        "price": str(price),
+    }
+    return Question(
+        tool=job.tool,
+        provider=job.provider,
+        images=job.edit.num_images,
+        price=str(price),
+        prompt=job.edit.prompt,
+        yes=Yes(binding=_sha256(asked), nonce=secrets.token_urlsafe(NONCE_BYTES)),
+    )
+
+
+def _sha256(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
 def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime) -> Iterator[Send]:

@@ -3,7 +3,7 @@
 What this is: the only vocabulary of failure. Each class is one code of the public contract; what a caller
 is told (message, fix, retryable, billed) travels in its `Failure`, a plain value that a job's row can keep.
 What it is not: wording for one surface (`kontext_server.surface.failures`) or the reading of a provider's
-answer (`providers.wire`). Above: everything. Below: nothing.
+answer (`providers.wire`). Above: everything. Below: questions.
 
     KontextError
     ├── Refusal                      the caller can mend it: following `fix` makes the next call pass
@@ -40,6 +40,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar
+
+from kontext_tools.questions import Question
 
 
 class Billed(StrEnum):
@@ -217,6 +219,11 @@ class ConfirmationNeeded(Trouble):
     """The price is above what a person wants to be asked about."""
 
     code = "confirmation_needed"
+    question: Question | None = None
+
+    def about(self, question: Question) -> None:
+        """Name what a person must be asked."""
+        self.question = question
 
 
 class Moderated(Trouble):

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from kontext_tools.budget import Cost, Price
+from kontext_tools.budget import Cost, Price, Unit
 from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed, Cancelled, Failure, ProviderError
@@ -199,6 +200,7 @@ class Job:
         outputs: what is kept so far, by number.
         change: what the first output changed.
         warnings: told with every answer.
+        agreed: the price that a person said yes to, where one was asked; the next provider may not cost more.
     """
 
     id: str
@@ -222,6 +224,7 @@ class Job:
     outputs: tuple[Output, ...] = ()
     change: Change | None = None
     warnings: tuple[str, ...] = ()
+    agreed: Price | None = None
 
     @property
     def status(self) -> JobStatus:
@@ -251,6 +254,18 @@ def resolved(send: Send, now: datetime, *, charged: bool) -> Send:
         billed=Billed.YES if charged else Billed.NO,
     )
     return replace(send, state=SendState.FAILED, ended_at=now, failure=failed.failure)
+
+
+def priced(sends: Iterable[Send], unit: Unit) -> Price:
+    """Give what sends were reserved at in one unit, those that were not charged aside; unknown where one is."""
+    amounts = [
+        send.price.amount
+        for send in sends
+        if send.price.unit is unit
+        and not (send.state.ended and send.failure is not None and send.failure.billed is Billed.NO)
+    ]
+    known = [amount for amount in amounts if amount is not None]
+    return Price(amount=sum(known, Decimal(0)) if len(known) == len(amounts) else None, unit=unit)
 
 
 def status_of(sends: Iterable[Send]) -> JobStatus:

@@ -49,7 +49,6 @@ class Passing:
                 warning=f"{send.provider} did not serve it ({failure.code}); {name} was asked instead.",
             )
             try:
-                self._caps.check_call(provider.offer.price.times(send.count))
                 return await self._store.hand_over(send, handover, caps=self._caps, now=self._clock.now())
             except (BudgetExceeded, ConfirmationNeeded):
                 continue

@@ -2,7 +2,7 @@
 
 What this is: one call as a straight line, from an `Edit` to a recorded job and the wait for news of it. What it is
 not: reading what a model sent or writing what it reads (`kontext_server.surface`), nor the work itself (`engine`).
-Above: surface, cli. Below: engine, inputs, choosing, archive, stores.base.
+Above: surface, cli. Below: engine, admitting, inputs, choosing, stores.base.
 
 The call going away ends the wait, never the job.
 """
@@ -19,12 +19,13 @@ import anyio
 import anyio.to_thread
 
 from kontext_tools import drafting, images
-from kontext_tools.budget import Caps, Cost, Price, Spending, Unit, day_of
+from kontext_tools.admitting import Admitting
+from kontext_tools.budget import Caps, Spending, Unit
 from kontext_tools.choosing import Choice, choose
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
-from kontext_tools.errors import InvalidArgument, KontextError, NotFound, StorageBusy
+from kontext_tools.errors import InvalidArgument, KontextError, NotFound
 from kontext_tools.inputs import Input, Inputs, require_prompt
 from kontext_tools.jobs import Job, JobStatus, SendState, Source
 from kontext_tools.originals import Originals, can_go
@@ -37,7 +38,6 @@ from kontext_tools.views import Call, Quote, View
 LOOK_AGAIN_S = 1.0
 """Another process may drive the job: its row is read at least so often while somebody waits."""
 CANCEL_WAIT_S = 10.0
-ID_DRAWS = 20
 
 
 class Studio:
@@ -64,7 +64,7 @@ class Studio:
         self._shelf = shelf
         self._providers = providers
         self._order = tuple(order)
-        self._caps = caps
+        self._admitting = Admitting(store, clock, random, caps=caps)
         self._clock = clock
         self._random = random
 
@@ -151,7 +151,7 @@ class Studio:
 
     async def usage(self, owner: str, *, days: int = 30) -> tuple[Sequence[Spending], Mapping[Unit, Decimal]]:
         """Give what was spent or reserved by day and provider, and what is left of today's budget by unit."""
-        return await self._store.usage(owner, days=days), await self._left(owner)
+        return await self._store.usage(owner, days=days), await self._admitting.left(owner)
 
     async def jobs(self, owner: str, *, limit: int) -> Sequence[View]:
         """Give the owner's newest jobs."""
@@ -191,16 +191,15 @@ class Studio:
                 return await self._wait(same_key(earlier, digest), call, joined=True)
         choice, loaded = await self._served(edit, call.owner)
         price = choice.offer.price.times(edit.num_images)
-        self._caps.check_call(price)
         draft = drafting.draft(
             tool, choice, loaded, call, key_digest=digest, now=self._clock.now(), random=self._random
         )
         job = replace(draft, request=self._providers[draft.provider].request(drafting.first_order(draft, choice.offer)))
         if call.dry_run:
-            return await self._quote(job, price, call.owner)
-        admitted, joined = await self._admit(job, price)
+            return await self._admitting.quote(job, price)
+        admission = await self._admitting.admit(job, price, call.yes)
         self._engine.wake()
-        return await self._wait(admitted, call, joined=joined)
+        return await self._wait(admission.job, call, joined=admission.joined)
 
     async def _served(self, edit: Edit, owner: str) -> tuple[Choice, Input | None]:
         """Find who serves, with a source that reaches it: by address, as bytes, or by an earlier result's address."""
@@ -222,35 +221,6 @@ class Studio:
         if offer.takes_bytes:
             return await self._inputs.fetched(source)
         return await self._originals.addressed(owner, source)
-
-    async def _admit(self, job: Job, price: Price) -> tuple[Job, bool]:
-        for draw in range(1, ID_DRAWS):
-            try:
-                # A store's write runs in a thread to its end, whatever becomes of the call that waits for it.
-                admission = await self._store.admit(job, caps=self._caps, price=price, now=self._clock.now())
-            except LookupError:
-                job = drafting.renamed(job, self._random, draw)
-                continue
-            return admission.job, admission.joined
-        raise StorageBusy("No free job id was found; nothing was sent.", fix="Call again.")
-
-    async def _quote(self, job: Job, price: Price, owner: str) -> Quote:
-        left = await self._left(owner)
-        if price.unit in left:
-            self._caps.check_day(price, self._caps.daily[price.unit] - left[price.unit])
-        return Quote(
-            provider=job.provider,
-            request=job.request,
-            cost=Cost.listed(price),
-            warnings=job.warnings,
-            budget_left=left,
-        )
-
-    async def _left(self, owner: str) -> Mapping[Unit, Decimal]:
-        day = day_of(self._clock.now())
-        return {
-            unit: cap - await self._store.spent(owner, day=day, unit=unit) for unit, cap in self._caps.daily.items()
-        }
 
     async def _wait(self, job: Job, call: Call, *, joined: bool = False) -> View:
         deadline = self._clock.monotonic() + call.wait_s

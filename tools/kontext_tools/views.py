@@ -13,6 +13,7 @@ from typing import Any
 
 from kontext_tools.budget import Cost, Price, Unit, total
 from kontext_tools.jobs import Job
+from kontext_tools.questions import Yes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class Call:
         dry_run: whether to check everything and send nothing.
         request_key: the caller's own key, or empty.
         on_news: told while waiting, at least once a second.
+        yes: what a person said yes to, from whoever has asked them; never from an argument.
     """
 
     owner: str
@@ -88,3 +90,4 @@ class Call:
     dry_run: bool = False
     request_key: str = ""
     on_news: OnNews | None = None
+    yes: Yes | None = None

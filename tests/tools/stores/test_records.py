@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,7 @@ from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
 from kontext_tools.stores import records
 from support.fake_clock import START
-from support.rows import a_send
+from support.rows import FOUR_CENTS, a_job, a_send
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # bounds
@@ -117,6 +118,7 @@ JOBS = st.builds(
     fingerprint=TEXT,
     change=st.none() | CHANGES,
     warnings=st.lists(TEXT, max_size=3).map(tuple),
+    agreed=st.none() | st.builds(Price, amount=AMOUNTS, unit=st.sampled_from(Unit)),
 )
 
 
@@ -143,8 +145,14 @@ def test_a_jobs_document_comes_back_as_it_went(job: Job) -> None:
     back = records.job_fields(records.job_doc(job))
     assert back == {name: getattr(job, name) for name in back}
     assert sorted(back) == snapshot(
-        ["change", "depth", "edit", "model", "request", "sent_prompt", "source", "warnings"]
+        ["agreed", "change", "depth", "edit", "model", "request", "sent_prompt", "source", "warnings"]
     )
+
+
+def test_a_job_of_before_there_was_a_question_was_agreed_to_by_nobody() -> None:
+    doc: dict[str, Any] = json.loads(records.job_doc(a_job(agreed=FOUR_CENTS)))
+    assert doc.pop("agreed") == ["0.04", "usd"]
+    assert records.job_fields(json.dumps(doc))["agreed"] is None
 
 
 @given(SOURCES)

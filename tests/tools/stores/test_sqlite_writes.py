@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
 
+import anyio
 import pytest
 
+from kontext_tools.budget import Unit
 from kontext_tools.changes import Change
-from kontext_tools.errors import Cancelled, IdempotencyConflict, OutcomeUnknown
+from kontext_tools.errors import Cancelled, ConfirmationNeeded, IdempotencyConflict, OutcomeUnknown
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import JobStatus, SendState, Source, SourceKind
 from kontext_tools.stores.base import JobNews
@@ -215,3 +219,37 @@ async def test_what_is_learnt_about_a_job_is_kept_and_a_warning_is_told_once(sto
     job = await store.job("ann", "red-car-4k7q")
     assert job is not None
     assert (job.source, job.change, job.warnings) == (source, change, ("old", "new"))
+
+
+async def test_a_yes_is_burnt_with_the_job_that_it_bought_and_buys_no_other(store: SqliteStore) -> None:
+    await admit(store, a_job("red-car-4k7q"), nonce="n")
+    with pytest.raises(ConfirmationNeeded, match="has bought its picture already"):
+        await admit(store, a_job("new-one-0000"), nonce="n")
+    assert await store.recent_ids("ann") == ["red-car-4k7q"]
+    assert await store.spent("ann", day="2026-11-20", unit=Unit.USD) == Decimal("0.04")
+
+
+async def test_where_nothing_was_recorded_no_yes_is_burnt(store: SqliteStore) -> None:
+    await admit(store, a_job(fingerprint="same"))
+    assert (await admit(store, a_job("new-one-0000", fingerprint="same"), nonce="n")).joined
+    with pytest.raises(LookupError):
+        await admit(store, a_job("red-car-4k7q", fingerprint="other"), nonce="n")
+    assert not (await admit(store, a_job("new-one-0000"), nonce="n")).joined
+
+
+async def test_of_two_processes_with_one_yes_one_records_its_job(tmp_path: Path, store: SqliteStore) -> None:
+    other = SqliteStore(tmp_path / "kontext.db")
+    told: list[str] = []
+
+    async def one(of: SqliteStore, job_id: str) -> None:
+        try:
+            told.append((await admit(of, a_job(job_id), nonce="n")).job.id)
+        except ConfirmationNeeded:
+            told.append("asked again")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one, store, "red-car-4k7q")
+        tasks.start_soon(one, other, "new-one-0000")
+    await other.close()
+    assert sorted(told, key=lambda word: word == "asked again")[1:] == ["asked again"]
+    assert len(await store.recent_ids("ann")) == 1

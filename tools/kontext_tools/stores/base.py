@@ -97,13 +97,21 @@ class Store(Protocol):
         """Let go of the database."""
         ...
 
-    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime) -> Admission:
+    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
         """Record a job and reserve its money in one transaction, or give the earlier job that it repeats.
+
+        Args:
+            job: with the price that a person agreed to, where one was asked.
+            caps: held in the same transaction.
+            price: of all its images.
+            now: UTC.
+            nonce: of that person's yes; burnt with the record.
 
         Raises:
             IdempotencyConflict: the request_key belongs to other arguments.
             OutcomeUnknown: an identical call ended unknown less than 24 hours ago.
-            BudgetExceeded: the day's cap would be passed.
+            BudgetExceeded: the cap for a call or a day would be passed.
+            ConfirmationNeeded: a person must be asked first, or their yes has bought its job already.
             LookupError: the id is taken; draw another.
         """
         ...
@@ -205,7 +213,8 @@ class Store(Protocol):
         """Exchange a send that was not taken, and its reservation, for others; false where the lease is another's.
 
         Raises:
-            BudgetExceeded: the day's cap would be passed; nothing is changed.
+            BudgetExceeded: the job's price would pass a cap; nothing is changed.
+            ConfirmationNeeded: it would pass what a person agreed to; nothing is changed.
         """
         ...
 

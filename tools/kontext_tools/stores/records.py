@@ -68,6 +68,14 @@ def source_from_dict(data: dict[str, Any]) -> Source:
     )
 
 
+def _price_to_list(price: Price) -> list[str | None]:
+    return [None if price.amount is None else str(price.amount), price.unit.value]
+
+
+def _price_from(amount: str | None, unit: str) -> Price:
+    return Price(amount=None if amount is None else Decimal(amount), unit=Unit(unit))
+
+
 def job_doc(job: Job) -> str:
     """Give the document of a job: what no column holds."""
     edit = asdict(job.edit) | {"given": sorted(job.edit.given)}
@@ -81,6 +89,7 @@ def job_doc(job: Job) -> str:
             "depth": job.depth,
             "change": None if job.change is None else job.change.to_dict(),
             "warnings": list(job.warnings),
+            "agreed": None if job.agreed is None else _price_to_list(job.agreed),
         },
         ensure_ascii=False,
     )
@@ -121,6 +130,8 @@ def job_fields(doc: str) -> dict[str, Any]:
         "depth": data["depth"],
         "change": None if data["change"] is None else Change.from_dict(data["change"]),
         "warnings": tuple(data["warnings"]),
+        # Jobs of before there was a question have none.
+        "agreed": None if data.get("agreed") is None else _price_from(*data["agreed"]),
     }
 
 
@@ -136,9 +147,8 @@ _PLAIN = tuple(
 def send_doc(send: Send) -> str:
     """Give the document of a send."""
     data: dict[str, Any] = {name: getattr(send, name) for name in _PLAIN}
-    amount = send.price.amount
     data |= {
-        "price": [None if amount is None else str(amount), send.price.unit.value],
+        "price": _price_to_list(send.price),
         "cost": None if send.cost is None else send.cost.to_dict(),
         "failure": None if send.failure is None else send.failure.to_dict(),
         "pending_urls": [list(pair) for pair in send.pending_urls],
@@ -153,7 +163,7 @@ def send_doc(send: Send) -> str:
 def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str) -> Send:
     """Read a send's columns and what `send_doc` gave."""
     data = json.loads(doc)
-    amount, unit = data.pop("price")
+    price = _price_from(*data.pop("price"))
     cost, failure = data.pop("cost"), data.pop("failure")
     urls: list[list[Any]] = data.pop("pending_urls")
     first, sent, ended = data.pop("first_attempt_us"), data.pop("sent_us"), data.pop("ended_us")
@@ -163,7 +173,7 @@ def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str
         state=SendState(state),
         due_at=from_us(due_us),
         fence=fence,
-        price=Price(amount=None if amount is None else Decimal(amount), unit=Unit(unit)),
+        price=price,
         cost=None if cost is None else Cost.from_dict(cost),
         failure=None if failure is None else Failure.from_dict(failure),
         pending_urls=tuple((url, seed) for url, seed in urls),

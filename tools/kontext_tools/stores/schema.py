@@ -75,7 +75,16 @@ def m003_lines(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX sends_leased ON sends (lease_owner) WHERE lease_owner IS NOT NULL")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger, m002_gates, m003_lines)
+def m004_answers(db: sqlite3.Connection) -> None:
+    """Create the answers: each person's yes that has bought its job, by its nonce. They outlive the job."""
+    db.execute(
+        """CREATE TABLE answers (
+            nonce TEXT PRIMARY KEY, job_id TEXT NOT NULL, at_us INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger, m002_gates, m003_lines, m004_answers)
 
 
 def version_of(db: sqlite3.Connection) -> int:

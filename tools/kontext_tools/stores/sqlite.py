@@ -61,9 +61,9 @@ class SqliteStore:
             if connection is not None:
                 await anyio.to_thread.run_sync(connection.close)
 
-    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime) -> Admission:
+    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
         """Record a job and reserve its money, or give the earlier one that it repeats."""
-        return await self._write(lambda db: sqlite_writes.admit(db, job, caps=caps, price=price, now=now))
+        return await self._write(lambda db: sqlite_writes.admit(db, job, caps=caps, price=price, now=now, nonce=nonce))
 
     async def claim(
         self, process: str, *, now: datetime, lease_until: datetime, limit: int, slots: Mapping[str, int]

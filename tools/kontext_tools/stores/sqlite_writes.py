@@ -12,20 +12,26 @@ from dataclasses import replace
 from datetime import datetime
 
 from kontext_tools.budget import Caps, Price, day_of
-from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, resolved, status_of
+from kontext_tools.errors import ConfirmationNeeded
+from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, priced, resolved, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
 from kontext_tools.stores.base import Admission, Handover, JobNews, joinable, same_key
 from kontext_tools.stores.sqlite_ledger import Account
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
 
-def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: datetime) -> Admission:
+def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None) -> Admission:
     """Record a job and reserve its money, or give the earlier one that it repeats."""
     earlier = _repeated(db, job, now)
     if earlier is not None:
         return Admission(job=earlier, joined=True)
     today = day_of(now)
+    caps.check_call(price)
     caps.check_day(price, sqlite_reads.counted(db, job.owner, day=today, unit=price.unit, today=today))
+    # Last: nobody is asked about what would be joined or refused.
+    caps.check_agreed(price, job.agreed)
+    if nonce is not None:
+        _burn(db, nonce, job, now)
     parent = None if job.source is None else job.source.parent
     try:
         db.execute(
@@ -52,6 +58,17 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
     for send in job.sends:
         _add_send(db, job, send, now)
     return Admission(job=job, joined=False)
+
+
+def _burn(db: sqlite3.Connection, nonce: str, job: Job, now: datetime) -> None:
+    """Let a person's yes buy this job, and nothing else ever again."""
+    try:
+        db.execute("INSERT INTO answers VALUES (?, ?, ?)", (nonce, job.id, records.to_us(now)))
+    except sqlite3.IntegrityError:
+        raise ConfirmationNeeded(
+            "Nothing was sent: that yes has bought its picture already, and a person wants to be asked again.",
+            fix="Ask the person whether they want it once more, and call again.",
+        ) from None
 
 
 def _add_send(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
@@ -128,6 +145,10 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     sqlite_ledger.release(db, account, send, now)
     first, *others = handover.sends
     price = first.price.times(len(handover.sends))
+    # The caps are for a call, not for one of its sends.
+    whole = priced([*handover.sends, *(other for other in job.sends if other.n != send.n)], price.unit)
+    caps.check_call(whole)
+    caps.check_agreed(whole, job.agreed)
     counted = sqlite_reads.counted(db, job.owner, day=account.day, unit=price.unit, today=day_of(now))
     caps.check_day(price, counted)
     _write_send(db, first, release=True)
