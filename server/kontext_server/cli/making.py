@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,12 @@ from kontext_server.cli import saving, session, talk
 from kontext_server.cli.exits import DONE, FAILED, INTERRUPTED
 from kontext_server.cli.progress import shown
 from kontext_server.settings import Settings
-from kontext_server.surface import answers, parameters
+from kontext_server.surface import answers, parameters, wording
 from kontext_server.surface.arguments import Arguments, Parameter, read
-from kontext_tools.budget import Price
-from kontext_tools.choosing import choose
 from kontext_tools.edits import Edit
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.jobs import SendState
+from kontext_tools.questions import Yes
 from kontext_tools.studio import Studio
 from kontext_tools.views import Call, OnNews, Quote, View
 
@@ -114,27 +114,21 @@ def _with_format(asked: Asked) -> Asked:
 
 
 def _confirmed(settings: Settings, asked: Asked) -> int:
-    """Make it; where a person wants to be asked first and can be, ask, and make it at that price."""
-    try:
-        return session.run(settings, lambda app: _make(app, asked))
-    except ConfirmationNeeded:
-        if not talk.may_ask():
-            raise
-        provider, price = session.run(settings, lambda app: _price(app, asked))
-        if not click.confirm(f"This costs {price} at {provider}. Go on?", err=True):
-            raise
-        # The same arguments under the same settings: the same provider, the same price.
-        agreed = settings.model_copy(update={"kontext_confirm_above": {}})
-        return session.run(agreed, lambda app: _make(app, asked))
+    """Make it; where a person wants to be asked first and can be, ask, and make it at what they said yes to."""
+    yes: Yes | None = None
+    while True:
+        try:
+            return session.run(settings, partial(_make, asked=asked, yes=yes))
+        except ConfirmationNeeded as needed:
+            question = needed.question
+            if question is None or not talk.may_ask():
+                raise
+            if not click.confirm(f"{wording.asked(question)} Go on?", err=True):
+                raise
+            yes = question.yes
 
 
-async def _price(app: App, asked: Asked) -> tuple[str, Price]:
-    edit = parameters.edit_of(_read(app, asked))
-    offer = choose(edit, app.offers, order=app.studio.order).offer
-    return offer.name, offer.price.times(edit.num_images)
-
-
-async def _make(app: App, asked: Asked) -> int:
+async def _make(app: App, *, asked: Asked, yes: Yes | None) -> int:
     arguments = _read(app, asked)
     if asked.output is not None:
         saving.check(asked.output, arguments["num_images"], force=asked.force)
@@ -145,7 +139,7 @@ async def _make(app: App, asked: Asked) -> int:
 
     with shown(asked.kind.doing) as seen:
         try:
-            made = await asked.kind.verb(app.studio, parameters.edit_of(arguments), _call(arguments, on_news))
+            made = await asked.kind.verb(app.studio, parameters.edit_of(arguments), _call(arguments, on_news, yes))
             if isinstance(made, View):
                 made = await _ended(app.studio, made, on_news)
         except anyio.get_cancelled_exc_class():
@@ -219,11 +213,12 @@ def _read(app: App, asked: Asked) -> Arguments:
     return read(asked.kind.parameters(app), asked.arguments)
 
 
-def _call(arguments: Arguments, on_news: OnNews) -> Call:
+def _call(arguments: Arguments, on_news: OnNews, yes: Yes | None) -> Call:
     return Call(
         owner=LOCAL_OWNER,
         wait_s=LOOK_S,
         dry_run=arguments["dry_run"],
         request_key=arguments["request_key"],
         on_news=on_news,
+        yes=yes,
     )

@@ -1,18 +1,26 @@
-"""A failure in words, for whoever reads text: a model, or a person at the command line.
+"""A failure and a question in words, for whoever reads text: a model, or a person.
 
-What this is: the one wording of a failure. What it is not: the answer it travels in (`failures`, which knows MCP).
-Above: failures, cli. Below: errors.
+What this is: the one wording of each. What it is not: what they travel in (`failures` and `asking`, which know MCP).
+Above: failures, asking, cli. Below: errors, questions.
 """
 
 from __future__ import annotations
 
 from kontext_tools.errors import Billed, Failure
+from kontext_tools.questions import Question
 
 _CHARGED = {
     Billed.NO: "Nothing was charged.",
     Billed.YES: "It was charged.",
     Billed.UNKNOWN: "It may have been charged.",
 }
+_DOING = {"edit_image": "Editing", "generate_image": "Generating"}
+
+
+def asked(question: Question) -> str:
+    """Give what a person is asked to pay for, as one sentence."""
+    pictures = "1 picture" if question.images == 1 else f"{question.images} pictures"
+    return f"{_DOING[question.tool]} {pictures} costs {question.price} at {question.provider}."
 
 
 def told(failure: Failure) -> str:

@@ -236,7 +236,7 @@ class TestWithAProvider:
         self, on_terminal: OnTerminal, simulator: Running
     ) -> None:
         code, out, shown = on_terminal("generate", "a lake", typed="y\n", env={"KONTEXT_CONFIRM_ABOVE": "1 credit"})
-        assert "credit at core.today. Go on? [y/N]" in shown
+        assert shown.count("Generating 1 picture costs 120 credit at core.today. Go on? [y/N]") == 1
         assert code == 0
         assert Path(out.strip()).is_file()
         assert simulator.state.counter()["charged"]["core.today"] == 1
@@ -246,6 +246,13 @@ class TestWithAProvider:
         assert (code, out) == (5, "")
         assert "code confirmation_needed" in shown
         assert simulator.state.counter()["creates"]["core.today"] == 0
+
+    def test_a_dry_run_asks_nobody_and_says_that_somebody_would_be(
+        self, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KONTEXT_CONFIRM_ABOVE", "1 credit")
+        ended = invoke("generate", "a lake", "--dry-run")
+        assert (ended.exit_code, "a person is asked before it is sent" in ended.stdout) == (0, True)
 
     def test_yes_does_not_lift_a_cap(self, on_terminal: OnTerminal, simulator: Running) -> None:
         caps = {"KONTEXT_CONFIRM_ABOVE": "1 credit", "KONTEXT_DAILY_BUDGET": "2 credit"}
