@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     kontext_daily_budget: Caps = Field(default_factory=dict[Unit, Decimal], description="cap for each UTC day")
     kontext_max_cost: Caps = Field(default_factory=dict[Unit, Decimal], description="cap for one call")
     kontext_confirm_above: Caps = Field(
-        default_factory=dict[Unit, Decimal], description="price above which a person must say yes"
+        default_factory=dict[Unit, Decimal], description="price of one call above which a person is asked first"
     )
     kontext_preview: Literal["none", "small", "medium", "large"] = Field(
         "medium", description="longest side of the picture in an answer: 0, 512, 768 or 1024 px"

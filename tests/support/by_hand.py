@@ -13,18 +13,28 @@ from support.stdio_server import COMMAND, environment
 
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
-    "capabilities": {},
     "clientInfo": {"name": "by hand", "version": "0"},
 }
 
 
 class ByHand:
-    """One server process in the handshake era; requests one at a time."""
+    """One server process in the handshake era; requests one at a time.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    Attributes:
+        questions: what the server asked of its client; each was answered with `answer`.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        capabilities: Mapping[str, Any] | None = None,
+        answer: Mapping[str, Any] | None = None,
+    ) -> None:
         self.process = process
+        self.questions: list[dict[str, Any]] = []
+        self._answer = dict(answer or {})
         self._id = 0
-        self.ask("initialize", INITIALIZE)
+        self.ask("initialize", {**INITIALIZE, "capabilities": dict(capabilities or {})})
         self.say({"method": "notifications/initialized"})
 
     def say(self, message: Mapping[str, Any]) -> None:
@@ -32,14 +42,22 @@ class ByHand:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
+    def hear(self) -> dict[str, Any]:
+        """Read one message."""
+        assert self.process.stdout is not None
+        message: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return message
+
     def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request and give its result; notifications in between are passed over."""
-        assert self.process.stdout is not None
         self._id += 1
         self.say({"id": self._id, "method": method, "params": params})
         while True:
-            message: dict[str, Any] = json.loads(self.process.stdout.readline())
-            if message.get("id") == self._id:
+            message = self.hear()
+            if "method" in message and "id" in message:
+                self.questions.append(message)
+                self.say({"id": message["id"], "result": self._answer})
+            elif message.get("id") == self._id:
                 result: dict[str, Any] = message["result"]
                 return result
 
@@ -50,16 +68,23 @@ class ByHand:
 
 
 @contextlib.contextmanager
-def by_hand(folder: Path, settings: Mapping[str, str], *, under: Sequence[str] = ()) -> Generator[ByHand]:
+def by_hand(
+    folder: Path,
+    settings: Mapping[str, str],
+    *,
+    under: Sequence[str] = (),
+    capabilities: Mapping[str, Any] | None = None,
+    answer: Mapping[str, Any] | None = None,
+) -> Generator[ByHand]:
     """Start a server and shake hands; its pipes are closed at the end, and it is killed if it still lives.
 
-    `under` is the command that it runs under, such as strace.
+    `under` is the command that it runs under, such as strace; `answer` is given to whatever the server asks.
     """
     with subprocess.Popen(
         [*under, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder, settings), bufsize=0
     ) as process:
         try:
-            yield ByHand(process)
+            yield ByHand(process, capabilities, answer)
         finally:
             if process.stdin is not None and not process.stdin.closed:
                 process.stdin.close()

@@ -12,6 +12,7 @@ from typing import Any, cast
 import mcp_types as types
 from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
+from mcp.client.session import ElicitationFnT
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "kontext_server", "serve")
 ERAS = ("legacy", "2026-07-28")
@@ -36,12 +37,16 @@ def environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict
 
 @asynccontextmanager
 async def connected(
-    folder: Path, settings: Mapping[str, str] | None = None, *, era: str = "legacy"
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    era: str = "legacy",
+    person: ElicitationFnT | None = None,
 ) -> AsyncGenerator[Client]:
-    """Give a client of a server that was started for it, and ends with it."""
+    """Give a client of a server that was started for it, and ends with it; it can ask where there is a person."""
     command, *arguments = COMMAND
     parameters = StdioServerParameters(command=command, args=arguments, env=environment(folder, settings))
-    async with Client(stdio_client(parameters), mode=era) as client:
+    async with Client(stdio_client(parameters), mode=era, elicitation_callback=person) as client:
         yield client
 
 

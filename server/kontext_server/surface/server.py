@@ -14,13 +14,14 @@ import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
 from kontext_server import __version__
 from kontext_server.app import App
+from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
 from kontext_server.surface.failures import guarded
 from kontext_server.surface.resources import TEMPLATES, Resources
 from kontext_server.surface.tools import Tools
-from kontext_tools.views import View
 
 NAME = "kontext"
 INSTRUCTIONS = (
@@ -50,12 +51,10 @@ def make_server(app: App) -> Server[App]:
         return types.ListToolsResult(tools=tools.specs)
 
     @guarded
-    async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        async def on_news(view: View) -> None:
-            eta_s = view.seconds + (view.eta_s or 0)
-            await ctx.session.report_progress(view.seconds, eta_s, f"{view.job.status.value} at {view.job.provider}")
-
-        return await tools.call(params.name, params.arguments, on_news)
+    async def call_tool(
+        ctx: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        return await tools.call(params.name, params.arguments, Caller(ctx, params))
 
     @guarded
     async def list_resources(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
@@ -70,7 +69,7 @@ def make_server(app: App) -> Server[App]:
         return await resources.read(str(params.uri), protocol_version=ctx.protocol_version)
 
     private = CacheHint(ttl_ms=0, scope="private")
-    return Server(
+    server = Server(
         NAME,
         version=__version__,
         title="Kontext image editing",
@@ -85,3 +84,7 @@ def make_server(app: App) -> Server[App]:
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
     )
+    # A question's state goes through the client: sealed under this process's own key (`asking`).
+    security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)
+    server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
+    return server

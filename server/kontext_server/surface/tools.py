@@ -1,29 +1,30 @@
 """The tools: each with its words, its arguments, its verb and its answer in one place.
 
 What this is: what a model chooses from and what happens when it does. What it is not: the reading (`arguments`), the
-shapes of answers (`answers`) or the work (`kontext_tools.studio`). Above: server. Below: studio.
+shapes of answers (`answers`) or the work (`kontext_tools.studio`). Above: server. Below: asking, studio.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mcp_types as types
 
-from kontext_server.app import LOCAL_OWNER, App
+from kontext_server.app import App
 from kontext_server.surface import answers, parameters
 from kontext_server.surface.arguments import Arguments, Parameter, read, schema_of
+from kontext_server.surface.asking import Caller
 from kontext_server.surface.failures import error_result
 from kontext_tools.errors import InvalidArgument, KontextError
-from kontext_tools.views import Call, OnNews, Quote, View
+from kontext_tools.views import Call, Quote, View
 
 MAX_PREVIEW_BYTES = 450_000
 """A whole answer stays under 700 KB: base64 adds a third, text and structured content a few KB."""
 
-Verb = Callable[[Arguments, OnNews], Awaitable[types.CallToolResult]]
+Verb = Callable[[Arguments, Call], Awaitable[types.CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +49,22 @@ class Tools:
         """What `tools/list` gives."""
         return [tool.spec for tool in self._tools.values()]
 
-    async def call(self, name: str, raw: Mapping[str, Any] | None, on_news: OnNews) -> types.CallToolResult:
-        """Serve one call; a foreseen failure becomes an answer that teaches."""
+    async def call(
+        self, name: str, raw: Mapping[str, Any] | None, caller: Caller
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        """Serve one call; a foreseen failure becomes an answer that teaches, a question may come first."""
         try:
             tool = self._tools.get(name)
             if tool is None:
                 raise InvalidArgument("There is no tool of that name.", fix=f"Call one of: {', '.join(self._tools)}.")
-            return await tool.verb(read(tool.parameters, raw), on_news)
+            arguments = read(tool.parameters, raw)
+            return await caller.served(lambda call: tool.verb(arguments, call))
         except KontextError as error:
             return error_result(error.failure)
 
     def _edit_image(self) -> Tool:
-        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
-            view = await self._app.studio.edit_image(parameters.edit_of(arguments), _call(arguments, on_news))
+        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
+            view = await self._app.studio.edit_image(parameters.edit_of(arguments), _call(arguments, call))
             return await self._made(view)
 
         return _tool(
@@ -77,8 +81,8 @@ class Tools:
         )
 
     def _generate_image(self) -> Tool:
-        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
-            view = await self._app.studio.generate_image(parameters.edit_of(arguments), _call(arguments, on_news))
+        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
+            view = await self._app.studio.generate_image(parameters.edit_of(arguments), _call(arguments, call))
             return await self._made(view)
 
         return _tool(
@@ -94,9 +98,9 @@ class Tools:
         )
 
     def _get_status(self) -> Tool:
-        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
-            call = Call(owner=LOCAL_OWNER, wait_s=arguments["wait_seconds"], on_news=on_news)
-            view = await self._app.studio.get_status(arguments["job_id"], call)
+        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
+            waiting = replace(call, wait_s=arguments["wait_seconds"])
+            view = await self._app.studio.get_status(arguments["job_id"], waiting)
             return await self._told(view, full=arguments["detail"] == "full")
 
         return _tool(
@@ -111,8 +115,7 @@ class Tools:
         )
 
     def _cancel_job(self) -> Tool:
-        async def verb(arguments: Arguments, on_news: OnNews) -> types.CallToolResult:
-            call = Call(owner=LOCAL_OWNER, on_news=on_news)
+        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
             view, outcome = await self._app.studio.cancel_job(arguments["job_id"], call)
             fields = answers.job_fields(view, self._app.path_of) | {"outcome": outcome}
             text = f"Outcome: {outcome}. {answers.job_text(view, self._app.path_of)}"
@@ -196,11 +199,10 @@ def _result(text: str, fields: dict[str, Any]) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=fields)
 
 
-def _call(arguments: Arguments, on_news: OnNews) -> Call:
-    return Call(
-        owner=LOCAL_OWNER,
+def _call(arguments: Arguments, call: Call) -> Call:
+    return replace(
+        call,
         wait_s=arguments["wait_seconds"],
         dry_run=arguments["dry_run"],
         request_key=arguments["request_key"],
-        on_news=on_news,
     )
