@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from kontext_tools.clocks import Clock
 from kontext_tools.jobs import Job, Output, Send
-from kontext_tools.stores.base import Claim, JobNews, Store
+from kontext_tools.stores.base import Claim, JobNews, Saved, Store
 
 
 class LeaseLost(Exception):
@@ -48,15 +48,19 @@ class Leased:
         outputs: Sequence[Output] = (),
         news: JobNews | None = None,
         durable: bool = True,
-    ) -> None:
-        """Write a send and what it brought. `durable` is false for what a power cut may undo.
+    ) -> bool:
+        """Write a send and what it brought; give whether a cancel of its job was asked for.
+
+        `durable` is false for what a power cut may undo.
 
         Raises:
             LeaseLost: the lease is another's, or a cancel was asked for before this intent.
         """
         now = self._clock.now()
-        if not await self._store.save(send, now=now, release=release, outputs=outputs, news=news, durable=durable):
+        saved = await self._store.save(send, now=now, release=release, outputs=outputs, news=news, durable=durable)
+        if not saved:
             raise LeaseLost
+        return saved is Saved.CANCEL_ASKED
 
     async def later(self, send: Send, wait_s: float) -> None:
         """Give the send back, as it stands, due again in so many seconds."""

@@ -15,7 +15,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
+from typing import TypeVar
 
 import anyio
 
@@ -27,12 +29,14 @@ from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
-from kontext_tools.providers.base import FetchFailed, Order, Phase, Provider, SubmitFailed, Verdict
+from kontext_tools.providers.base import FetchFailed, Order, Phase, Provider, Snapshot, SubmitFailed, Verdict
 from kontext_tools.stores.base import Store
 from kontext_tools.watching import Tell, Watching, unreadable
 
 BARRED_AGAIN_S = 5.0
 WRITE_AGAIN_S = 1.0
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -109,22 +113,22 @@ class Submitting:
             return
         sent = replace(going, remote_id=snapshot.remote_id)
 
-        async def write() -> None:
-            try:
-                await self._watching.absorb(job, sent, provider, snapshot, tell)
-            except LeaseLost:
-                # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
-                if sent.remote_id is not None:
-                    await self._store.bind(sent, now=self._clock.now())
-                raise
-
         with suppress(KontextError):  # a gate that is not opened costs a wait; the id comes first
             await self._gates.answered(send.provider)
-        await self._until_written(write)
-        await self._cancel_if_asked(job, provider, sent)
+        if await self._until_written(partial(self._write_sent, job, sent, provider, snapshot, tell)):
+            await self._cancel(sent, provider)
         await self._originals.copy(job)
 
-    async def _until_written(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _write_sent(self, job: Job, sent: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> bool:
+        try:
+            return await self._watching.absorb(job, sent, provider, snapshot, tell)
+        except LeaseLost:
+            # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
+            if sent.remote_id is not None:
+                await self._store.bind(sent, now=self._clock.now())
+            raise
+
+    async def _until_written(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write what became of a create, however long the store can't be written: it stands nowhere else."""
         never = anyio.Event()
         while True:
@@ -173,16 +177,14 @@ class Submitting:
             return None
         return wait_s if waited_s + wait_s <= pacing.ATTEMPTS_WITHIN_S else None
 
-    async def _cancel_if_asked(self, job: Job, provider: Provider, sent: Send) -> None:
+    async def _cancel(self, sent: Send, provider: Provider) -> None:
         """Pass a cancel on that was asked for while the create was under way."""
-        now_known = await self._store.any_job(job.id)
-        if now_known is None or not now_known.cancel_requested or now_known.status.ended or sent.remote_id is None:
-            return
+        assert sent.remote_id is not None  # what runs without one is unknown
         try:
             await provider.cancel(sent.remote_id)
         except FetchFailed:
             log.info("a cancel got no answer")
-        await self._store.poke(job.id, now=self._clock.now())
+        await self._store.poke(sent.job_id, now=self._clock.now())
 
 
 def _unmade() -> Failure:

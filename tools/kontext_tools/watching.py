@@ -75,8 +75,11 @@ class Watching:
         due = now + timedelta(seconds=min(wait_s, pacing.LONGEST_RETRY_AFTER_S))
         await self._leased.save(replace(send, misses=send.misses + 1, due_at=due), release=True, durable=False)
 
-    async def absorb(self, job: Job, send: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> None:
-        """Write what the provider said; go on to the archive when it is done."""
+    async def absorb(self, job: Job, send: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> bool:
+        """Write what the provider said; go on to the archive when it is done.
+
+        Gives whether it goes on running although a cancel of the job was asked for.
+        """
         now = self._clock.now()
         send = replace(
             send,
@@ -104,10 +107,12 @@ class Watching:
             tell()
             await self._finishing.finish(job, ready, provider, snapshot.outputs)
         else:
-            await self._still_running(job, send, snapshot, now)
+            to_cancel = await self._still_running(job, send, snapshot, now)
             tell()
+            return to_cancel
+        return False
 
-    async def _still_running(self, job: Job, send: Send, snapshot: Snapshot, now: datetime) -> None:
+    async def _still_running(self, job: Job, send: Send, snapshot: Snapshot, now: datetime) -> bool:
         age_s = (now - (send.sent_at or now)).total_seconds()
         if age_s > GIVE_UP_S:
             said = f" (it calls it {send.odd_word})" if send.odd_word else ""
@@ -119,7 +124,7 @@ class Watching:
             await self._leased.save(
                 replace(send, state=SendState.FAILED, failure=never.failure, ended_at=now), release=True
             )
-            return
+            return False
         wait_s = pacing.next_look_s(age_s, self._random.uniform(-1, 1))
         running = replace(
             send,
@@ -127,7 +132,7 @@ class Watching:
             working=snapshot.phase is Phase.WORKING,
             due_at=now + timedelta(seconds=wait_s),
         )
-        await self._leased.save(running, release=True, durable=not _can_be_asked_again(send))
+        return await self._leased.save(running, release=True, durable=not _can_be_asked_again(send))
 
 
 def _can_be_asked_again(send: Send) -> bool:

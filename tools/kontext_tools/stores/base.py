@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import IntEnum
 from typing import Any, Protocol
 
 from kontext_tools.budget import Caps, Price, Spending, Unit
@@ -60,6 +61,16 @@ class JobNews:
     source: Source | None = None
     change: Change | None = None
     warnings: tuple[str, ...] = ()
+
+
+class Saved(IntEnum):
+    """What became of a write under a lease; only `NO` is false."""
+
+    NO = 0
+    """The lease is another's now, the move is not allowed, or it was an intent after a cancel."""
+    YES = 1
+    CANCEL_ASKED = 2
+    """It is written, and the job's cancel has been asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +205,10 @@ class Store(Protocol):
         outputs: Sequence[Output] = (),
         news: JobNews | None = None,
         durable: bool = True,
-    ) -> bool:
-        """Write a send and what it brought, settle its money when it ends; false where the lease is another's now.
+    ) -> Saved:
+        """Write a send and what it brought, settle its money when it ends.
 
-        An intent is refused (false) once the job's cancel was asked for: nothing is sent after a cancel.
+        An intent is refused once the job's cancel was asked for: nothing is sent after a cancel.
 
         Args:
             send: with the fence of its claim.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import wraps
@@ -76,9 +76,12 @@ def _price_from(amount: str | None, unit: str) -> Price:
     return Price(amount=None if amount is None else Decimal(amount), unit=Unit(unit))
 
 
+_OF_AN_EDIT = tuple(field.name for field in fields(Edit))
+
+
 def job_doc(job: Job) -> str:
     """Give the document of a job: what no column holds."""
-    edit = asdict(job.edit) | {"given": sorted(job.edit.given)}
+    edit = {name: getattr(job.edit, name) for name in _OF_AN_EDIT} | {"given": sorted(job.edit.given)}
     return json.dumps(
         {
             "edit": edit,

@@ -15,7 +15,7 @@ from kontext_tools.budget import Caps, Price, day_of
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, priced, resolved, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
-from kontext_tools.stores.base import Admission, Handover, JobNews, joinable, same_key
+from kontext_tools.stores.base import Admission, Handover, JobNews, Saved, joinable, same_key
 from kontext_tools.stores.sqlite_ledger import Account
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
@@ -94,7 +94,7 @@ def save(
     release: bool,
     outputs: Sequence[Output],
     news: JobNews | None,
-) -> bool:
+) -> Saved:
     """Write a send under its fence; settle its money when it ends."""
     row = db.execute(
         """SELECT owner, created_us, cancel_requested, state, fence FROM sends JOIN jobs ON jobs.id = sends.job_id
@@ -102,13 +102,13 @@ def save(
         (send.job_id, send.n),
     ).fetchone()
     if row is None:
-        return False
+        return Saved.NO
     owner, created_us, cancel_requested, state, fence = row
     stored = SendState(state)
     if fence != send.fence or not may_move(stored, send.state):
-        return False
+        return Saved.NO
     if send.state is SendState.INTENT and cancel_requested:
-        return False
+        return Saved.NO
     for output in outputs:
         _keep(db, send.job_id, owner, output, now)
     _write_send(db, send, release=release or send.state.ended)
@@ -117,7 +117,7 @@ def save(
     if news is not None and news != JobNews():
         add_news(db, send.job_id, news)
     _refresh(db, send, now)
-    return True
+    return Saved.CANCEL_ASKED if cancel_requested else Saved.YES
 
 
 def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
