@@ -83,6 +83,16 @@ class Taken:
         """Whether its owner died between the intent and the answer."""
         return self.claim.orphan
 
+    @property
+    def barred(self) -> bool:
+        """Whether its provider's gate is closed."""
+        return self.claim.barred
+
+    @property
+    def probe(self) -> bool:
+        """Whether it tries a closed gate."""
+        return self.claim.probe
+
 
 async def claim_all(
     store: SqliteStore,

@@ -21,7 +21,7 @@ from typing import Any
 from kontext_tools.budget import Cost, Price, Unit
 from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
-from kontext_tools.errors import Billed, Cancelled, Failure, ProviderError
+from kontext_tools.errors import Billed, Cancelled, Failure
 from kontext_tools.images import ImageFacts
 
 
@@ -57,6 +57,16 @@ class SendState(StrEnum):
     def ended(self) -> bool:
         """Whether the engine has nothing more to do with it."""
         return self in (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
+
+
+class Sought(StrEnum):
+    """Whether an unknown send is looked for at its host, and how a search that found nothing certain ended."""
+
+    NO = "no"
+    LOOKING = "looking"
+    NOT_SHOWN = "not_shown"
+    SEVERAL = "several"
+    UNANSWERED = "unanswered"
 
 
 S = SendState
@@ -126,7 +136,8 @@ class Send:
         provider: where it goes.
         n: 1, 2 ... within the job.
         state: where it stands.
-        seed: the seed that goes out with it.
+        seed: the caller's, as far as he set one.
+        own_seed: drawn by us where he set none and the host lists its jobs: no other job has it.
         count: images that this one create asks for.
         price: reserved for it.
         first_output: number of its first image within the job.
@@ -145,6 +156,8 @@ class Send:
         ended_at: when it ended.
         cost: what the provider reported, else its list price.
         failure: why it failed or is unknown.
+        sought: while it is unknown.
+        searches: answers of its host that did not show it for certain.
         fence: number of the lease under which it was last claimed; a write under an older one is refused.
     """
 
@@ -171,7 +184,20 @@ class Send:
     ended_at: datetime | None = None
     cost: Cost | None = None
     failure: Failure | None = None
+    own_seed: int | None = None
+    sought: Sought = Sought.NO
+    searches: int = 0
     fence: int = 0
+
+    @property
+    def sent_seed(self) -> int | None:
+        """The seed that goes out with it."""
+        return self.own_seed if self.seed is None else self.seed
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is unknown, and its host is still asked for it."""
+        return self.state is SendState.UNKNOWN and self.sought is Sought.LOOKING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +258,11 @@ class Job:
         return status_of(self.sends)
 
     @property
+    def searched(self) -> bool:
+        """Whether a send of it is unknown and still looked for: then even an `unknown` job may go on by itself."""
+        return any(send.searched for send in self.sends)
+
+    @property
     def failure(self) -> Failure | None:
         """Why the job has no image: the telling failure of its sends, most serious first."""
         failures = [send.failure for send in self.sends if send.failure is not None]
@@ -243,17 +274,6 @@ def dropped(send: Send, now: datetime) -> Send:
     """End a send that never went out."""
     cancelled = Cancelled("Cancelled before it was sent; nothing was charged.", fix="Nothing is left to do.")
     return replace(send, state=SendState.CANCELLED, ended_at=now, failure=cancelled.failure)
-
-
-def resolved(send: Send, now: datetime, *, charged: bool) -> Send:
-    """End a send that was unknown, by what a person found at the provider."""
-    told = "was charged" if charged else "was not charged"
-    failed = ProviderError(
-        f"A person looked at the provider's own list: it {told}, and no picture reached us.",
-        fix="Call again for a new one.",
-        billed=Billed.YES if charged else Billed.NO,
-    )
-    return replace(send, state=SendState.FAILED, ended_at=now, failure=failed.failure)
 
 
 def priced(sends: Iterable[Send], unit: Unit) -> Price:

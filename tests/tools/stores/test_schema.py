@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Generator
 
@@ -61,6 +62,28 @@ def test_a_migration_that_breaks_leaves_everything_as_it_was(
     assert tables(db) == []
     assert schema.version_of(db) == 0
     assert not db.in_transaction
+
+
+def test_sends_of_before_there_were_searches_are_not_looked_for_and_keep_their_ids(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
+        schema.migrate(db)
+    db.execute(
+        """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, created_us, fingerprint, key_digest, doc)
+            VALUES ('red-car-4k7q', 'ann', 'edit_image', 'unknown', '', 'p', 'fal', 0, 'f', 'd', '{}')"""
+    )
+    for n, state in enumerate(("queued", "submitted", "ready", "unknown", "completed"), start=1):
+        db.execute(
+            "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES ('red-car-4k7q', ?, 'fal', ?, 0, ?)",
+            (n, state, json.dumps({"remote_id": f"r{n}" if n > 1 else None})),
+        )
+    schema.migrate(db)
+    rows = db.execute("SELECT state, remote_id, searched FROM sends ORDER BY n").fetchall()
+    assert rows == snapshot(
+        [("queued", None, 0), ("submitted", "r2", 0), ("ready", "r3", 0), ("unknown", None, 0), ("completed", None, 0)]
+    )
 
 
 @pytest.mark.parametrize("statement", ["UPDATE ledger SET delta_nano = 0", "DELETE FROM ledger"])

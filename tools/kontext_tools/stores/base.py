@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Protocol
@@ -236,7 +236,24 @@ class Store(Protocol):
         ...
 
     async def bind(self, send: Send, *, now: datetime) -> bool:
-        """Bind a remote id to its own send even after the lease was lost: the one write that is always allowed."""
+        """Bind a remote id to its own send even after the lease was lost: the one write that is always allowed.
+
+        False where the send has an id, or has ended otherwise than `unknown`. What was answered of the job before was
+        not its end: an identical call joins it again.
+        """
+        ...
+
+    async def held(self, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
+        """Give those of a provider's ids that a send of ours holds."""
+        ...
+
+    async def has_rival(self, send: Send, *, within: timedelta) -> bool:
+        """Whether another send may own what this one finds: on its way or unknown, whether or not it is looked for.
+
+        Args:
+            send: one that was sent.
+            within: so near to it the other was sent, to the same provider with the same prompt and seed.
+        """
         ...
 
     async def add_news(self, job_id: str, news: JobNews) -> None:
@@ -294,10 +311,11 @@ def joinable(twin: Job | None, now: datetime) -> Job | None:
         return twin
     ended_s = (now - (twin.ended_at or twin.created_at)).total_seconds()
     if twin.status is JobStatus.UNKNOWN and ended_s < UNKNOWN_GUARD_S:
+        searched = f"It is still looked for: call get_status(job_id='{twin.id}'). " if twin.searched else ""
         raise OutcomeUnknown(
             f"Nothing was sent: the identical call {twin.id} was sent before, got no answer and may have been charged.",
-            fix="Let a person look at the provider's own list of jobs; to try again on purpose, call again with a new "
-            "request_key.",
+            fix=f"{searched}Let a person look at the provider's own list of jobs; to try again on purpose, call again "
+            "with a new request_key.",
             job_id=twin.id,
         )
     return twin if not twin.delivered and ended_s < JOIN_WITHIN_S else None

@@ -19,7 +19,7 @@ from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Failure, StorageDamaged
 from kontext_tools.images import ImageFacts
-from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
+from kontext_tools.jobs import Job, Send, SendState, Sought, Source, SourceKind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -143,7 +143,8 @@ _PLAIN = tuple(
     field.name
     for field in fields(Send)
     if field.name not in _IN_COLUMNS
-    and field.name not in {"price", "cost", "failure", "pending_urls", "first_attempt_at", "sent_at", "ended_at"}
+    and field.name
+    not in {"price", "cost", "failure", "pending_urls", "first_attempt_at", "sent_at", "ended_at", "sought"}
 )
 
 
@@ -158,6 +159,7 @@ def send_doc(send: Send) -> str:
         "first_attempt_us": _us(send.first_attempt_at),
         "sent_us": _us(send.sent_at),
         "ended_us": _us(send.ended_at),
+        "sought": send.sought.value,
     }
     return json.dumps(data, ensure_ascii=False)
 
@@ -170,6 +172,7 @@ def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str
     cost, failure = data.pop("cost"), data.pop("failure")
     urls: list[list[Any]] = data.pop("pending_urls")
     first, sent, ended = data.pop("first_attempt_us"), data.pop("sent_us"), data.pop("ended_us")
+    sought = Sought(data.pop("sought", Sought.NO))  # not in a row of before there were searches
     return Send(
         job_id=job_id,
         n=n,
@@ -183,5 +186,6 @@ def send_from(job_id: str, n: int, state: str, due_us: int, fence: int, doc: str
         first_attempt_at=_moment(first),
         sent_at=_moment(sent),
         ended_at=_moment(ended),
+        sought=sought,
         **data,
     )

@@ -5,6 +5,7 @@ What it is not: queries (`sqlite`). Above: sqlite. Below: nothing. A migration t
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 
@@ -84,7 +85,28 @@ def m004_answers(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_sends_outputs_ledger, m002_gates, m003_lines, m004_answers)
+def m005_lost_sends(db: sqlite3.Connection) -> None:
+    """Let lost sends be claimed and remote ids be looked up by index. Sends that ended before are not looked for."""
+    for statement in (
+        "ALTER TABLE sends ADD COLUMN remote_id TEXT",
+        "ALTER TABLE sends ADD COLUMN searched INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX sends_remote ON sends (provider, remote_id) WHERE remote_id IS NOT NULL",
+        "CREATE INDEX sends_searched ON sends (provider, due_us) WHERE searched = 1",
+        "CREATE INDEX sends_unknown ON sends (provider, due_us) WHERE state = 'unknown'",
+    ):
+        db.execute(statement)
+    for job_id, n, doc in db.execute("SELECT job_id, n, doc FROM sends WHERE state IN ('submitted', 'ready')"):
+        remote_id = json.loads(doc).get("remote_id")
+        db.execute("UPDATE sends SET remote_id = ? WHERE job_id = ? AND n = ?", (remote_id, job_id, n))
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_jobs_sends_outputs_ledger,
+    m002_gates,
+    m003_lines,
+    m004_answers,
+    m005_lost_sends,
+)
 
 
 def version_of(db: sqlite3.Connection) -> int:

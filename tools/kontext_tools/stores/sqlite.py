@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -172,6 +172,14 @@ class SqliteStore:
     async def usage(self, owner: str, *, days: int) -> Sequence[Spending]:
         """Give the ledger by day, provider and unit."""
         return await self._read(lambda db: sqlite_ledger.usage(db, owner, days=days))
+
+    async def held(self, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
+        """Give those of a provider's ids that a send holds."""
+        return await self._read(lambda db: sqlite_reads.held(db, provider, remote_ids))
+
+    async def has_rival(self, send: Send, *, within: timedelta) -> bool:
+        """Whether another send may own what this one finds."""
+        return await self._read(lambda db: sqlite_reads.has_rival(db, send, within=within))
 
     async def next_due(self, providers: Iterable[str]) -> datetime | None:
         """Give when the next send is due."""

@@ -16,7 +16,7 @@ from operator import attrgetter
 from kontext_tools.jobs import SendState
 from kontext_tools.stores import records
 from kontext_tools.stores.base import Claim
-from kontext_tools.stores.sqlite_reads import ACTIVE
+from kontext_tools.stores.sqlite_reads import ACTIVE, DRIVEN
 
 PROBE_EVERY = timedelta(seconds=15)
 """While a gate's provider does not answer, one send in so long tries whether it does again."""
@@ -59,13 +59,17 @@ class _Lines:
     def due(self, state: SendState, provider: str | None = None) -> list[_Due]:
         """Give the sends in one state that are due and unleased, at one provider or at any.
 
+        Of the unknown ones, those that their provider is still to be asked for.
+
         What still bears this process's own name is driven by it at this moment, even where its lease ran out because
         the database was held or the clock was set ahead: it is no orphan, and the next renewal lengthens its lease.
         """
         at = "" if provider is None else "AND provider = ?4"
+        line = f"sends_active WHERE state IN {ACTIVE} AND state = '{state}'"
+        if state is SendState.UNKNOWN:
+            line = "sends_searched WHERE searched = 1"
         rows = self.db.execute(
-            f"""SELECT rowid, due_us FROM sends INDEXED BY sends_active
-                WHERE state IN {ACTIVE} AND state = '{state}' {at}
+            f"""SELECT rowid, due_us FROM sends INDEXED BY {line} {at}
                     AND due_us <= ?1 AND lease_us <= ?1 AND lease_owner IS NOT ?2
                 ORDER BY due_us LIMIT ?3""",  # noqa: S608  # constants
             (self.now_us, self.process, self.limit, *([] if provider is None else [provider])),
@@ -98,7 +102,7 @@ def claim(
     due = [*sorted(ready, key=by_due), *sorted(out, key=by_due), *sorted(queued, key=by_due)][:limit]
     for provider in {one.probes for one in due if one.probes}:
         gate(db, provider, creates_until=None, closed_until=now + PROBE_EVERY)
-    return _take(db, process, due, lease_until)
+    return _take(db, process, due, lease_until) if due else []
 
 
 def _take(db: sqlite3.Connection, process: str, due: list[_Due], lease_until: datetime) -> list[Claim]:
@@ -124,7 +128,7 @@ def _asks(lines: _Lines, provider: str, slots: int, gates: _Gates) -> tuple[list
     the first that is due tries it, and for the others it is closed.
     """
     closed = provider in gates.closed
-    looks = [] if closed else lines.due(SendState.SUBMITTED, provider)
+    looks = [] if closed else lines.due(SendState.SUBMITTED, provider) + lines.due(SendState.UNKNOWN, provider)
     creates = [] if provider in gates.holding else lines.due(SendState.QUEUED, provider)
     free = 0 if closed or not creates else max(0, _free_slots(lines.db, provider, slots, lines.now_us))
     if provider in gates.ajar:
@@ -204,14 +208,15 @@ def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -
     Such a lease ends as one given now: an owner that lives renews it, a dead one's is over soon.
     """
     now_us, lease_us, most_us = (records.to_us(moment) for moment in (now, lease_until, now + LONGEST_WAIT))
-    db.execute(
-        f"UPDATE sends SET due_us = ? WHERE state IN {ACTIVE} AND due_us > ?",  # noqa: S608  # constant
-        (now_us, most_us),
-    )
-    db.execute(
-        f"UPDATE sends SET lease_us = ?1 WHERE state IN {ACTIVE} AND lease_us > ?1",  # noqa: S608  # constant
-        (lease_us,),
-    )
+    for driven in DRIVEN:
+        db.execute(
+            f"UPDATE sends SET due_us = ? WHERE {driven} AND due_us > ?",  # noqa: S608  # constant
+            (now_us, most_us),
+        )
+        db.execute(
+            f"UPDATE sends SET lease_us = ?1 WHERE {driven} AND lease_us > ?1",  # noqa: S608  # constant
+            (lease_us,),
+        )
     db.execute(
         """UPDATE gates SET creates_us = MIN(creates_us, ?1), closed_us = MIN(closed_us, ?1)
             WHERE creates_us > ?1 OR closed_us > ?1""",
@@ -228,6 +233,6 @@ def give_back(db: sqlite3.Connection, claim: Claim, *, due_at: datetime, aside: 
     """Give back the lease of one send whose step did not end, unless it is another's by now."""
     db.execute(
         f"""UPDATE sends SET lease_owner = ?, lease_us = 0, due_us = ?
-            WHERE job_id = ? AND n = ? AND fence = ? AND state IN {ACTIVE}""",  # noqa: S608  # constant
+            WHERE job_id = ? AND n = ? AND fence = ? AND (state IN {ACTIVE} OR searched = 1)""",  # noqa: S608  # constant
         (SET_ASIDE if aside else None, records.to_us(due_at), claim.job_id, claim.n, claim.fence),
     )

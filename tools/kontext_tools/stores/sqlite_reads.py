@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from kontext_tools.budget import Unit, from_nano
@@ -16,6 +17,8 @@ _JOB = """SELECT id, owner, tool, provider, created_us, ended_us, fingerprint, r
     delivered, cancel_requested, doc FROM jobs"""
 _OUTPUT = "n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url"
 ACTIVE = "('queued', 'intent', 'submitted', 'ready')"
+DRIVEN = (f"state IN {ACTIVE}", "searched = 1")
+"""The sends that the engine has to do with, as conditions that are each an index's own: joined by OR none is used."""
 
 
 def _output(row: Sequence[object]) -> Output:
@@ -148,6 +151,39 @@ def recent_ids(db: sqlite3.Connection, owner: str, *, limit: int) -> list[str]:
     """Give ids of the owner's newest jobs."""
     rows = db.execute("SELECT id FROM jobs WHERE owner = ? ORDER BY created_us DESC LIMIT ?", (owner, limit))
     return [row[0] for row in rows]
+
+
+def held(db: sqlite3.Connection, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
+    """Give those of a provider's ids that a send holds."""
+    marks = ", ".join("?" * len(remote_ids))
+    rows = db.execute(
+        f"SELECT remote_id FROM sends WHERE provider = ? AND remote_id IN ({marks})",  # noqa: S608  # marks
+        (provider, *remote_ids),
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def has_rival(db: sqlite3.Connection, send: Send, *, within: timedelta) -> bool:
+    """Whether another send with the same prompt and seed, sent at about the same time, has no id or not yet."""
+    assert send.sent_at is not None
+    rows: list[tuple[str, int]] = db.execute(
+        # The words of the index's own condition, without which it is not used.
+        f"""SELECT job_id, n FROM sends WHERE provider = ?1 AND state IN {ACTIVE} AND state = 'intent'
+            UNION ALL SELECT job_id, n FROM sends WHERE provider = ?1 AND state = 'unknown' AND due_us >= ?2""",  # noqa: S608  # constant
+        (send.provider, records.to_us(send.sent_at - within)),
+    ).fetchall()
+    prompt = _asked(db, send.job_id)
+    others = [(job_id, n) for job_id, n in rows if (job_id, n) != (send.job_id, send.n)]
+    rivals = [sends_of(db, job_id)[n - 1] for job_id, n in others if _asked(db, job_id) == prompt]
+    return any(
+        rival.sent_seed == send.sent_seed and (rival.sent_at is None or abs(rival.sent_at - send.sent_at) <= within)
+        for rival in rivals
+    )
+
+
+def _asked(db: sqlite3.Connection, job_id: str) -> str:
+    row = db.execute("SELECT prompt FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def spent(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit) -> Decimal:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from kontext_tools.budget import Caps, Price, day_of
+from kontext_tools.doubts import resolved
 from kontext_tools.errors import ConfirmationNeeded
-from kontext_tools.jobs import Job, Output, Send, SendState, dropped, may_move, priced, resolved, status_of
+from kontext_tools.jobs import Job, Output, Send, SendState, Sought, dropped, may_move, priced, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
 from kontext_tools.stores.base import Admission, Handover, JobNews, Saved, joinable, same_key
 from kontext_tools.stores.sqlite_ledger import Account
@@ -129,9 +130,18 @@ def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
     if stored.state not in (SendState.INTENT, SendState.UNKNOWN) or stored.remote_id is not None:
         return False
     bound = replace(
-        stored, state=SendState.SUBMITTED, remote_id=send.remote_id, due_at=now, failure=None, ended_at=None
+        stored,
+        state=SendState.SUBMITTED,
+        remote_id=send.remote_id,
+        due_at=now,
+        failure=None,
+        ended_at=None,
+        sought=Sought.NO,
+        misses=0,
     )
     _write_send(db, bound, release=False)
+    # Whoever was told `unknown` was not told the end.
+    db.execute("UPDATE jobs SET delivered = 0 WHERE id = ?", (job.id,))
     _refresh(db, bound, now)
     return True
 
@@ -219,11 +229,14 @@ def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
 def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
     lease = ", lease_owner = NULL, lease_us = 0" if release else ""
     db.execute(
-        f"UPDATE sends SET provider = ?, state = ?, due_us = ?, doc = ?{lease} WHERE job_id = ? AND n = ?",  # noqa: S608  # constant
+        f"""UPDATE sends SET provider = ?, state = ?, due_us = ?, remote_id = ?, searched = ?, doc = ?{lease}
+            WHERE job_id = ? AND n = ?""",  # noqa: S608  # constant
         (
             send.provider,
             send.state.value,
             records.to_us(send.due_at),
+            send.remote_id,
+            send.searched,
             records.send_doc(send),
             send.job_id,
             send.n,
@@ -232,11 +245,15 @@ def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
 
 
 def _refresh(db: sqlite3.Connection, send: Send, now: datetime) -> None:
-    """Write the status of the job of a send that was just written, where it changed."""
+    """Write the status of the job of a send that was just written, and when it ended, where that changed.
+
+    A search that goes on changes nothing of either.
+    """
     status = status_of([send, *sqlite_reads.sends_of(db, send.job_id, but=send.n)])
     ended_us = records.to_us(now) if status.ended else None
     db.execute(
-        "UPDATE jobs SET status = ?1, ended_us = ?2 WHERE id = ?3 AND (status <> ?1 OR ended_us IS NOT ?2)",
+        """UPDATE jobs SET status = ?1, ended_us = ?2
+            WHERE id = ?3 AND (status <> ?1 OR (ended_us IS NULL) <> (?2 IS NULL))""",
         (status.value, ended_us, send.job_id),
     )
 
