@@ -130,7 +130,8 @@ class House:
             for name, at in ends.items()
         }
         shown = jobs[start : start + PAGE]
-        return JSONResponse(pages | {"results": [await self._told(call, job, word=job.word) for job in shown]})
+        told = [await self._told(call, job, word=job.word) | {"source": "api"} for job in shown]
+        return JSONResponse(pages | {"results": told})
 
     async def _recipe(self, call: Call, given: HostedInput | DevInput, *, seeded: bool) -> Recipe:
         source, size = b"", None

@@ -7,10 +7,11 @@ adapter tries each call once. Above: engine, studio. Below: offers, edits, image
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from kontext_tools.budget import Cost
 from kontext_tools.edits import Edit
@@ -70,6 +71,21 @@ class Order:
         if self.image is None:
             return None
         return self.image.filename if self.image.url is None else without_query(self.image.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A create that got no readable answer, to be looked for at its host.
+
+    Attributes:
+        order: as it went out.
+        sent_at: when its intent was committed, by our clock.
+        signed: whether its seed was drawn for it alone, so that a job that shows it can be no other.
+    """
+
+    order: Order
+    sent_at: datetime
+    signed: bool
 
 
 class Phase(StrEnum):
@@ -173,3 +189,21 @@ class Provider(Protocol):
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Ask for a job to be cancelled. Raises `FetchFailed` where no answer came."""
         ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """The verb of a host that lists its jobs: an adapter has it beside the others where `Offer.finds` may be true."""
+
+    async def find(self, lost: Lost) -> Sequence[str]:
+        """Give the ids of all jobs at the host that this create may have made, and of none that differs from it.
+
+        Raises:
+            FetchFailed: the host did not tell.
+        """
+        ...
+
+
+def finder_of(provider: Provider | None) -> Finder | None:
+    """Give the way to find a provider's lost jobs; `None` where the host has none."""
+    return provider if provider is not None and provider.offer.finds and isinstance(provider, Finder) else None

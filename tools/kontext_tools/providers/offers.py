@@ -56,6 +56,7 @@ class Offer:
         max_input_px: longest side of a picture; a larger one is scaled down.
         input_media_types: the encodings that it reads.
         cancelling: whether a job can be cancelled.
+        finds: whether it lists its jobs, so that one whose create got no readable answer can be found.
         concurrency: creates in flight at once.
         undocumented: parameters that are sent although the host's own page does not list them: told when one is set.
         note: told with every answer, where the provider has something to confess.
@@ -82,6 +83,7 @@ class Offer:
     max_input_px: int | None = None
     input_media_types: tuple[str, ...] = INPUT_MEDIA_TYPES
     cancelling: Cancelling = Cancelling.YES
+    finds: bool = False
     concurrency: int = 4
     undocumented: tuple[str, ...] = ()
     note: str = ""

@@ -10,7 +10,7 @@ out, WIRE.md A2, B1, D3 and G. Above: the engine through `base.Provider`. Below:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,11 +19,13 @@ from kontext_tools import data_uris
 from kontext_tools.budget import FREE, Price, Unit
 from kontext_tools.errors import Billed, Failure, ResultExpired
 from kontext_tools.http import Http, Part, Reply
+from kontext_tools.providers import replicate_list
 from kontext_tools.providers.base import (
     Attachment,
     Cancelling,
     CancelOutcome,
     Intent,
+    Lost,
     Offer,
     Order,
     Phase,
@@ -43,7 +45,7 @@ DEV = "kontext-dev"
 _UNKNOWN = Price(amount=None, unit=Unit.USD)
 
 ADDED_FIELDS: Mapping[str, str] = {
-    "input.seed": "only where the caller set one: Replicate's own schema has it, seed 002's page does not (WIRE.md A2)",
+    "input.seed": "where the caller set one, at Replicate always (a lost create is found by it): seed 002 lists none",
 }
 """What a create may hold beside the fields of seed 002's example, each with its reason."""
 
@@ -165,6 +167,11 @@ class Replicate:
         """Look at a prediction."""
         return await self._wire.look(f"/predictions/{segment(remote_id)}", self._read)
 
+    async def find(self, lost: Lost) -> Sequence[str]:
+        """Look for a lost create in the list of predictions."""
+        asked = self._body(lost.order, None)["input"]
+        return await replicate_list.ids_of(self._wire, lost, model=self.offer.model, asked=asked)
+
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Cancel a prediction. Where no cancel is documented, only an answer with a prediction in it is believed."""
         reply = await self._wire.ask("POST", f"/predictions/{segment(remote_id)}/cancel")
@@ -266,6 +273,7 @@ def _offer(host: ReplicateHost, model: str, price: Price) -> Offer:
         price=price,
         max_input_bytes=host.max_input_bytes,
         cancelling=host.cancelling,
+        finds=host.lists,
         undocumented=host.undocumented,
         evidence=host.evidence,
         **of_model,
