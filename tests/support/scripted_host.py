@@ -14,9 +14,12 @@ from anyio.abc import SocketAttribute, SocketStream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Says:
-    """One answer: a JSON value, or bytes as they are. `after` holds it back until the test lets it go."""
+    """One answer: a JSON value, or bytes as they are. `after` holds it back until the test lets it go.
 
-    status: int = 200
+    With no status the connection ends without a word.
+    """
+
+    status: int | None = 200
     json: Any = None
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -73,7 +76,8 @@ async def scripted(*says: Says) -> AsyncGenerator[Host]:
                 answer = host.says.pop(0) if len(host.says) > 1 else host.says[0]
                 if answer.after is not None:
                     await answer.after.wait()
-                await stream.send(answer.encoded())
+                if answer.status is not None:
+                    await stream.send(answer.encoded())
             except (anyio.BrokenResourceError, anyio.EndOfStream):
                 return
 

@@ -95,3 +95,14 @@ DATES = st.builds(
 def test_any_header_gives_a_bearable_number_or_nothing(header: str) -> None:
     seconds = pacing.retry_after_s(header, NOW)
     assert seconds is None or 0.5 <= seconds < 1e300
+
+
+def test_the_searches_for_a_lost_job_follow_the_pinned_sequence() -> None:
+    waits = [pacing.next_search_s(searches, 0) for searches in range(pacing.SEARCHES)]
+    assert waits == snapshot([2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0, 120.0, 120.0, 120.0])
+    assert sum(waits) >= 600
+
+
+@given(st.integers(0, 10_000), st.floats(-1, 1))
+def test_a_search_never_waits_longer_than_two_minutes(searches: int, jitter: float) -> None:
+    assert 1.8 <= pacing.next_search_s(searches, jitter) <= 120

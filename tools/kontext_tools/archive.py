@@ -154,7 +154,7 @@ class Archive:
                 await self._blobs.keep(temporary, key)
             finally:
                 temporary.unlink(missing_ok=True)
-            seed = remote.seed if remote.seed is not None else send.seed
+            seed = remote.seed if remote.seed is not None else send.sent_seed
             output = Output(n=n, facts=facts, blob=key, seed=seed, remote_url=remote.url)
             sidecar = _sidecar(job, output, self._clock.now())
             await self._blobs.write(f"images/{job.id}-{n}.json", sidecar)

@@ -145,6 +145,7 @@ def passed_on(job: Job, send: Send, offer: Offer, *, now: datetime) -> Iterator[
             price=offer.price.times(count),
             first_output=send.first_output + i,
             due_at=now,
+            own_seed=None,
             attempts=0,
             first_attempt_at=None,
         )

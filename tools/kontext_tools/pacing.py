@@ -15,6 +15,10 @@ JITTER = 0.1
 SHORTEST_RETRY_AFTER_S = 0.5
 LONGEST_RETRY_AFTER_S = 60.0
 DEFAULT_RETRY_AFTER_S = 2.0
+FIRST_SEARCH_S = 2.0
+LONGEST_SEARCH_WAIT_S = 120.0
+SEARCHES = 10
+"""A host whose list did not show a job so often, over ten minutes, is not asked for it any more."""
 MAX_ATTEMPTS = 5
 ATTEMPTS_WITHIN_S = 120.0
 
@@ -36,6 +40,15 @@ def next_look_s(waited_s: float, jitter: float) -> float:
 def back_off_s(attempt: int, jitter: float) -> float:
     """Give the seconds before attempt number `attempt` + 1: 1, 2, 4, 8 ... at most 30, +-10 %."""
     return min(30.0, 2.0 ** max(0, attempt - 1)) * (1 + JITTER * jitter)
+
+
+def next_search_s(searches: int, jitter: float) -> float:
+    """Give the seconds until a host is next asked for a job that got lost: 2, 4, 8 ... at most 120, +-10 %.
+
+    >>> sum(next_search_s(searches, 0) for searches in range(SEARCHES))
+    606.0
+    """
+    return min(LONGEST_SEARCH_WAIT_S, FIRST_SEARCH_S * 2.0 ** min(searches, 10) * (1 + JITTER * jitter))
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:

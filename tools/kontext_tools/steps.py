@@ -1,14 +1,14 @@
 """One step of a claimed send: who takes it.
 
-What this is: the fork to submitting, watching or finishing, and the two ends that need no provider. What it is not:
-when and by whom a send is claimed (`engine`). Above: engine. Below: submitting, watching, finishing, leases.
+What this is: the fork to submitting, watching, finishing or seeking, and the two ends that need no provider. What it
+is not: when and by whom a send is claimed (`engine`). Above: engine. Below: submitting, watching, finishing, seeking,
+leases.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from random import Random
 
 from kontext_tools.archive import Archive
@@ -22,9 +22,12 @@ from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
 from kontext_tools.providers.base import Provider
+from kontext_tools.seeking import Seeking
 from kontext_tools.stores.base import Claim, Store
 from kontext_tools.submitting import Submitting
 from kontext_tools.watching import Tell, Watching
+
+LOST_AGAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,10 @@ class Steps:
         self._gates = gates = Gates(store, clock)
         self._watching = Watching(self._leased, self._finishing, originals, gates, clock, random)
         passing = Passing(store, providers, clock, order=order, caps=caps or Caps.none())
-        self._submitting = Submitting(store, self._leased, self._watching, passing, originals, gates, clock, random)
+        self._seeking = seeking = Seeking(store, self._leased, providers, originals, gates, clock, random)
+        self._submitting = Submitting(
+            store, self._leased, self._watching, passing, seeking, originals, gates, clock, random
+        )
 
     async def sweep(self) -> None:
         """Remove what dead processes left half-written."""
@@ -69,6 +75,8 @@ class Steps:
                 await self._drive(job, send, claim, tell)
         except LeaseLost:
             log.info("the lease of %s is another's", claim.job_id)
+            # Or it is ours, and an older owner bound its remote id meanwhile: it would be renewed with the others.
+            await self._leased.back(claim, LOST_AGAIN_S)
 
     async def _drive(self, job: Job, send: Send, claim: Claim, tell: Tell) -> None:
         provider = self._providers[send.provider]
@@ -76,6 +84,8 @@ class Steps:
             self._gates.probing(send.provider)
         if send.state is SendState.QUEUED and job.cancel_requested:
             await self._leased.save(dropped(send, self._clock.now()), release=True)
+        elif send.state is SendState.UNKNOWN:
+            await self._seeking.look(job, send, tell)
         elif claim.barred:
             await self._submitting.barred(job, send, not_answering(send.provider))
         elif send.state is SendState.QUEUED:
@@ -92,5 +102,4 @@ class Steps:
             fix="Let a person look at the provider's own list of jobs; to try again on purpose, call again with a new "
             "request_key.",
         )
-        ended = replace(send, state=SendState.UNKNOWN, failure=unknown.failure, ended_at=self._clock.now())
-        await self._leased.save(ended, release=True)
+        await self._leased.save(self._seeking.lost(send, unknown.failure), release=True)

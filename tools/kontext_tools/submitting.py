@@ -30,6 +30,7 @@ from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
 from kontext_tools.providers.base import FetchFailed, Order, Phase, Provider, Snapshot, SubmitFailed, Verdict
+from kontext_tools.seeking import Seeking
 from kontext_tools.stores.base import Store
 from kontext_tools.watching import Tell, Watching, unreadable
 
@@ -50,6 +51,7 @@ class Submitting:
         leased: Leased,
         watching: Watching,
         passing: Passing,
+        seeking: Seeking,
         originals: Originals,
         gates: Gates,
         clock: Clock,
@@ -59,6 +61,7 @@ class Submitting:
         self._leased = leased
         self._watching = watching
         self._passing = passing
+        self._seeking = seeking
         self._originals = originals
         self._gates = gates
         self._clock = clock
@@ -68,16 +71,16 @@ class Submitting:
         """Create a send at its provider, once."""
         now = self._clock.now()
         going = replace(
-            send,
+            self._seeking.signed(send, provider),
             state=SendState.INTENT,
             attempts=send.attempts + 1,
             first_attempt_at=send.first_attempt_at or now,
-            sent_at=now,
         )
         committed = False
 
         async def intent() -> None:
-            nonlocal committed
+            nonlocal committed, going
+            going = replace(going, sent_at=self._clock.now())
             await self._leased.save(going, release=False)
             committed = True
 
@@ -86,7 +89,7 @@ class Submitting:
                 key=f"{job.id}:{send.n}",
                 edit=job.edit,
                 prompt=job.sent_prompt,
-                seed=send.seed,
+                seed=going.sent_seed,
                 count=send.count,
                 image=await self._originals.attachment(job, provider.offer),
             )
@@ -155,7 +158,7 @@ class Submitting:
     async def _write_not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:
         now = self._clock.now()
         if verdict is Verdict.UNKNOWN:
-            await self._leased.save(replace(send, state=SendState.UNKNOWN, failure=failure, ended_at=now), release=True)
+            await self._leased.save(self._seeking.lost(send, failure), release=True)
         elif verdict is Verdict.NOT_TAKEN and (wait_s := self._again_s(send, failure, now)) is not None:
             due = now + timedelta(seconds=wait_s)
             await self._leased.save(replace(send, state=SendState.QUEUED, due_at=due), release=True)

@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from kontext_tools import data_uris
 from kontext_tools.images import MAX_OUTPUT_BYTES
 from kontext_tools.providers.base import Attachment, FetchFailed, Lost
-from kontext_tools.providers.meanings import fields_of
-from kontext_tools.providers.wire import Wire, remote_id_of, segment
+from kontext_tools.providers.replies import fields_of, remote_id_of
+from kontext_tools.providers.wire import Wire, segment
 
 BEFORE = timedelta(minutes=2)
 """The host's clock may be so far behind ours."""

@@ -36,6 +36,25 @@ class Admission:
     joined: bool
 
 
+class Leasehold(Protocol):
+    """What names a send and the lease that it is held by: a claim, or the send as it was read under it."""
+
+    @property
+    def job_id(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Its number within the job."""
+        ...
+
+    @property
+    def fence(self) -> int:
+        """The lease's number."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A send under this process's lease. A write under an older fence is refused.
@@ -185,7 +204,7 @@ class Store(Protocol):
         """Give back every lease that this process holds: it stops."""
         ...
 
-    async def give_back(self, claim: Claim, *, due_at: datetime, aside: bool = False) -> None:
+    async def give_back(self, held: Leasehold, *, due_at: datetime, aside: bool = False) -> None:
         """Give back the lease of one send whose step did not end, under its fence; it is due again then.
 
         What is set aside, for it cannot be read, takes no slot from those that can be driven.

@@ -27,7 +27,7 @@ from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, Stor
 from kontext_tools.folders import make_private
 from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.stores import records, schema, sqlite_claims, sqlite_ledger, sqlite_reads, sqlite_writes
-from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews, Saved
+from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews, Leasehold, Saved
 from kontext_tools.stores.turns import Turns, Work
 
 BUSY_S = 5.0
@@ -161,9 +161,9 @@ class SqliteStore:
         """Give ids of the newest jobs."""
         return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
 
-    async def give_back(self, claim: Claim, *, due_at: datetime, aside: bool = False) -> None:
+    async def give_back(self, held: Leasehold, *, due_at: datetime, aside: bool = False) -> None:
         """Give one lease back, unfinished."""
-        await self._write(lambda db: sqlite_claims.give_back(db, claim, due_at=due_at, aside=aside), durable=False)
+        await self._write(lambda db: sqlite_claims.give_back(db, held, due_at=due_at, aside=aside), durable=False)
 
     async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
         """Write what a person found out about an unknown job."""

@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from kontext_tools.jobs import SendState
 from kontext_tools.stores import records
-from kontext_tools.stores.base import Claim
+from kontext_tools.stores.base import Claim, Leasehold
 from kontext_tools.stores.sqlite_reads import ACTIVE, DRIVEN
 
 PROBE_EVERY = timedelta(seconds=15)
@@ -229,10 +229,10 @@ def release(db: sqlite3.Connection, process: str) -> None:
     db.execute("UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ?", (process,))
 
 
-def give_back(db: sqlite3.Connection, claim: Claim, *, due_at: datetime, aside: bool) -> None:
+def give_back(db: sqlite3.Connection, held: Leasehold, *, due_at: datetime, aside: bool) -> None:
     """Give back the lease of one send whose step did not end, unless it is another's by now."""
     db.execute(
         f"""UPDATE sends SET lease_owner = ?, lease_us = 0, due_us = ?
             WHERE job_id = ? AND n = ? AND fence = ? AND (state IN {ACTIVE} OR searched = 1)""",  # noqa: S608  # constant
-        (SET_ASIDE if aside else None, records.to_us(due_at), claim.job_id, claim.n, claim.fence),
+        (SET_ASIDE if aside else None, records.to_us(due_at), held.job_id, held.n, held.fence),
     )

@@ -1,0 +1,138 @@
+"""Looking for a job that may be there: its create went out and no readable answer came.
+
+What this is: the search at a host that lists its jobs, from `unknown` to `submitted` or to an end that says what was
+seen. What it is not: another create (none ever follows), or a claim that nothing was charged: absent from a list is no
+proof. Above: steps, submitting. Below: leases, gates, originals, pacing, providers.base, stores.base.
+
+A send is bound only where one job alone can be it: an id that no send of ours holds, among jobs that show what went
+out, while no other send of ours that asked the same is without an id. Where the caller set no seed, one drawn for this
+send alone goes out, which makes the job known from every other. A host that calls back with an id needs no search: it
+ends in the same `Store.bind`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+from kontext_tools import pacing
+from kontext_tools.clocks import Clock
+from kontext_tools.errors import Failure, KontextError
+from kontext_tools.gates import Gates
+from kontext_tools.jobs import Job, Send, SendState, Sought
+from kontext_tools.leases import Leased
+from kontext_tools.originals import Originals
+from kontext_tools.providers.base import FetchFailed, Finder, Lost, Order, Provider, finder_of
+from kontext_tools.stores.base import Store
+from kontext_tools.watching import Tell
+
+UNANSWERED_S = 86_400.0
+"""A host that tells nothing for so long is not asked any more."""
+RIVALS_WITHIN = timedelta(minutes=10)
+"""Two creates that were sent further apart are told from each other by when their jobs were made."""
+MAX_OWN_SEED = 2**31 - 1
+"""Fits wherever a seed does, whatever integers the host's model is written in."""
+
+log = logging.getLogger(__name__)
+
+
+class Seeking:
+    """Finds what lost creates have made."""
+
+    def __init__(
+        self,
+        store: Store,
+        leased: Leased,
+        providers: Mapping[str, Provider],
+        originals: Originals,
+        gates: Gates,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._store = store
+        self._leased = leased
+        self._providers = providers
+        self._originals = originals
+        self._gates = gates
+        self._clock = clock
+        self._random = random
+
+    def signed(self, send: Send, provider: Provider) -> Send:
+        """Give a send, before it goes out, a seed of its own where nobody set one and its host lists its jobs."""
+        takes_one = finder_of(provider) is not None and provider.offer.seed is not None
+        if send.sent_seed is not None or not takes_one:
+            return send
+        return replace(send, own_seed=self._random.randint(1, MAX_OWN_SEED))
+
+    def lost(self, send: Send, failure: Failure) -> Send:
+        """Give a send whose create got no readable answer as `unknown`, to be looked for where its host lists jobs."""
+        now = self._clock.now()
+        unknown = replace(send, state=SendState.UNKNOWN, failure=failure, ended_at=now)
+        if send.sent_at is None or finder_of(self._providers.get(send.provider)) is None:
+            return unknown
+        due = now + timedelta(seconds=pacing.next_search_s(0, self._random.uniform(-1, 1)))
+        return replace(unknown, sought=Sought.LOOKING, searches=0, misses=0, due_at=due)
+
+    async def look(self, job: Job, send: Send, tell: Tell) -> None:
+        """Ask the host once. `tell` is called at every change that somebody may wait for."""
+        provider = self._providers[send.provider]
+        finder = finder_of(provider)
+        if finder is None:
+            # Other settings than those under which it was lost: they may come back.
+            await self._saw_nothing(send, None)
+            return
+        try:
+            seen = await self._seen(job, send, provider, finder)
+        except FetchFailed as failed:
+            await self._gates.failed(send.provider, failed.failure)
+            await self._saw_nothing(send, failed.failure.retry_after_s)
+            return
+        except KontextError as error:
+            log.warning("what %s sent cannot be compared: %s", job.id, error.failure.code)
+            await self._saw_nothing(send, None)
+            return
+        with suppress(KontextError):
+            await self._gates.answered(send.provider)
+        held = await self._store.held(send.provider, seen)
+        free = [remote_id for remote_id in seen if remote_id not in held]
+        in_doubt = len(free) > 1 or (
+            bool(free) and send.own_seed is None and await self._store.has_rival(send, within=RIVALS_WITHIN)
+        )
+        if not free or in_doubt:
+            await self._not_certain(send, Sought.SEVERAL if in_doubt else Sought.NOT_SHOWN)
+        else:
+            if await self._store.bind(replace(send, remote_id=free[0]), now=self._clock.now()):
+                log.info("%s was found at %s", job.id, send.provider)
+            await self._store.give_back(send, due_at=self._clock.now())
+        tell()
+
+    async def _seen(self, job: Job, send: Send, provider: Provider, finder: Finder) -> list[str]:
+        assert send.sent_at is not None
+        order = Order(
+            key=f"{job.id}:{send.n}",
+            edit=job.edit,
+            prompt=job.sent_prompt,
+            seed=send.sent_seed,
+            count=send.count,
+            image=await self._originals.attachment(job, provider.offer),
+        )
+        return list(await finder.find(Lost(order=order, sent_at=send.sent_at, signed=send.own_seed is not None)))
+
+    async def _not_certain(self, send: Send, so_far: Sought) -> None:
+        searches = send.searches + 1
+        enough = searches >= pacing.SEARCHES
+        wait_s = pacing.next_search_s(searches, self._random.uniform(-1, 1))
+        seen = replace(send, searches=searches, misses=0, sought=so_far if enough else Sought.LOOKING)
+        await self._leased.later(seen, wait_s)
+
+    async def _saw_nothing(self, send: Send, asked_to_wait_s: float | None) -> None:
+        now = self._clock.now()
+        over = (now - (send.ended_at or now)).total_seconds() > UNANSWERED_S
+        wait_s = pacing.next_search_s(send.misses, self._random.uniform(-1, 1))
+        wait_s = max(wait_s, min(asked_to_wait_s or 0.0, pacing.LONGEST_SEARCH_WAIT_S))
+        unseen = replace(send, misses=send.misses + 1, sought=Sought.UNANSWERED if over else Sought.LOOKING)
+        await self._leased.later(unseen, wait_s)
