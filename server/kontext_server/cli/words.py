@@ -42,6 +42,6 @@ def next_step(view: View) -> str:
     failure = answers.failure_of(job)
     if job.outputs and job.status is JobStatus.COMPLETED:
         return f'To go on from it:  kontext edit {job.id}/{job.outputs[0].n} "…"'
-    if failure is not None:
+    if failure is not None and not job.searched:
         return f"Fix: {failure.fix}"
     return f"To wait for it:  kontext status {job.id} --wait 50"

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from kontext_tools import doubts
 from kontext_tools.budget import Spending, Unit, plain
 from kontext_tools.errors import Failure
 from kontext_tools.jobs import Job, JobStatus, Output
@@ -85,9 +86,10 @@ def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, A
 
 def failure_of(job: Job) -> Failure | None:
     """Give the failure that an answer tells: none where an image is here."""
-    if job.status is JobStatus.COMPLETED or job.failure is None:
+    failure = doubts.told(job)
+    if job.status is JobStatus.COMPLETED or failure is None:
         return None
-    return job.failure if job.failure.job_id else _with_id(job.failure, job.id)
+    return failure if failure.job_id else _with_id(failure, job.id)
 
 
 def job_text(view: View, places: Places, *, full: bool = False) -> str:
@@ -113,11 +115,11 @@ def job_text(view: View, places: Places, *, full: bool = False) -> str:
 def next_call(view: View) -> str:
     """Give one sentence that names the next call with its arguments filled in."""
     job = view.job
-    if not job.status.ended:
+    if not job.status.ended or (job.searched and not job.outputs):
         return f"Call get_status(job_id='{job.id}', wait_seconds=25)."
     if job.outputs:
         return f"To go on from it, call edit_image(image='{job.id}/{job.outputs[0].n}', prompt='…')."
-    failure = job.failure
+    failure = doubts.told(job)
     return failure.fix if failure is not None else "Call edit_image or generate_image for a new one."
 
 
