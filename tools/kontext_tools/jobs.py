@@ -1,12 +1,8 @@
-"""A job, its sends, and the moves they may make; pure, times come in as arguments.
+"""A job and its sends: what was asked, and its fate; pure, times come in as arguments.
 
-What this is: the state machine of one asked edit. State, intent, lease and reservation belong to the send (one
-create at a provider); a job has one or more. What it is not: persistence (`stores`) or driving (`engine`).
-Above: stores, engine, studio. Below: edits, images, budget, errors.
-
-    queued -> intent -> submitted -> ready -> completed | failed | cancelled
-                 |   -> queued      (proven: nothing was taken)
-                 |   -> unknown     (sent, no answer)  -> submitted (its remote id came after all) | failed (resolved)
+What this is: one asked edit. State, intent, lease and reservation belong to the send (one create at a provider); a job
+has one or more. What it is not: the table of moves (`states`), persistence (`stores`) or driving (`engine`).
+Above: stores, engine, studio. Below: states, edits, images, budget, errors.
 """
 
 from __future__ import annotations
@@ -23,69 +19,11 @@ from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed, Cancelled, Failure
 from kontext_tools.images import ImageFacts
-
-
-class JobStatus(StrEnum):
-    """What a caller is told."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNKNOWN = "unknown"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens by itself."""
-        return self not in (JobStatus.PENDING, JobStatus.PROCESSING)
-
-
-class SendState(StrEnum):
-    """Where one create stands."""
-
-    QUEUED = "queued"
-    INTENT = "intent"
-    SUBMITTED = "submitted"
-    READY = "ready"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNKNOWN = "unknown"
-
-    @property
-    def ended(self) -> bool:
-        """Whether the engine has nothing more to do with it."""
-        return self in (SendState.COMPLETED, SendState.FAILED, SendState.CANCELLED, SendState.UNKNOWN)
-
-
-class Sought(StrEnum):
-    """Whether an unknown send is looked for at its host, and how a search that found nothing certain ended."""
-
-    NO = "no"
-    LOOKING = "looking"
-    NOT_SHOWN = "not_shown"
-    SEVERAL = "several"
-    UNANSWERED = "unanswered"
-
-
-S = SendState
-MOVES: dict[SendState, frozenset[SendState]] = {
-    S.QUEUED: frozenset({S.INTENT, S.FAILED, S.CANCELLED}),
-    S.INTENT: frozenset({S.QUEUED, S.SUBMITTED, S.READY, S.FAILED, S.CANCELLED, S.UNKNOWN}),
-    S.SUBMITTED: frozenset({S.READY, S.FAILED, S.CANCELLED}),
-    S.READY: frozenset({S.COMPLETED, S.FAILED}),
-    S.UNKNOWN: frozenset({S.SUBMITTED, S.FAILED}),
-    S.COMPLETED: frozenset(),
-    S.FAILED: frozenset(),
-    S.CANCELLED: frozenset(),
-}
-"""Each state's allowed next states; staying is always allowed. Nothing leaves completed, failed and cancelled."""
-
-
-def may_move(old: SendState, new: SendState) -> bool:
-    """Whether a send may go from one state to another."""
-    return old is new or new in MOVES[old]
+from kontext_tools.states import MOVES as MOVES
+from kontext_tools.states import JobStatus as JobStatus
+from kontext_tools.states import SendState as SendState
+from kontext_tools.states import Sought as Sought
+from kontext_tools.states import may_move as may_move
 
 
 class SourceKind(StrEnum):

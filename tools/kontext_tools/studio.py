@@ -32,7 +32,8 @@ from kontext_tools.originals import Originals, can_go
 from kontext_tools.providers.base import Offer, Provider
 from kontext_tools.references import nearest, parse_ref
 from kontext_tools.shelf import Shelf
-from kontext_tools.stores.base import ImageRow, Store, same_key
+from kontext_tools.stores.base import ImageRow, Store
+from kontext_tools.stores.repeats import same_key
 from kontext_tools.views import Call, Quote, View
 
 LOOK_AGAIN_S = 1.0

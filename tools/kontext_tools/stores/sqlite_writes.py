@@ -16,7 +16,8 @@ from kontext_tools.doubts import resolved
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.jobs import Job, Output, Send, SendState, Sought, dropped, may_move, priced, status_of
 from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
-from kontext_tools.stores.base import Admission, Handover, JobNews, Saved, joinable, same_key
+from kontext_tools.stores.base import Admission, Handover, JobNews, Saved
+from kontext_tools.stores.repeats import joinable, same_key
 from kontext_tools.stores.sqlite_ledger import Account
 from kontext_tools.stores.sqlite_reads import ACTIVE
 

@@ -10,7 +10,7 @@ from inline_snapshot import snapshot
 
 from kontext_tools.errors import IdempotencyConflict, OutcomeUnknown
 from kontext_tools.jobs import Job, SendState
-from kontext_tools.stores.base import joinable, same_key
+from kontext_tools.stores.repeats import joinable, same_key
 from support.fake_clock import START
 from support.rows import a_job
 
