@@ -54,6 +54,7 @@ def _prompts_charged(simulator: Running) -> Counter[str]:
 
 def _ask(server: ByHand, provider: str, prompt: str, image: str = ROCKET, **more: Any) -> str:
     fields = server.call("edit_image", image=image, prompt=prompt, provider=provider, wait_seconds=0, **more)
+    assert "job_id" in fields, fields
     return str(fields["job_id"])
 
 
@@ -327,3 +328,56 @@ def test_L08_a_stopped_servers_jobs_are_taken_over_and_a_reply_that_came_meanwhi
         entries = data.rows("SELECT entry FROM ledger WHERE job_id = ? ORDER BY seq", created)
         assert entries == [("reserved",), ("settled",)]
     assert data.check_files() == 2
+
+
+def _stop_outside_a_write(server: ByHand, data: DataFolder) -> None:
+    """Stop a server while it does not hold the database's lock: with it, all others would wait for it too."""
+
+    def is_stopped() -> bool:
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with closing(sqlite3.connect(data.database, timeout=0, isolation_level=None)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(server.process.pid, signal.SIGCONT)
+                return False
+            db.execute("ROLLBACK")
+            return True
+
+    until(is_stopped, "it is stopped outside of a write")
+
+
+def test_L08_fifty_jobs_are_each_charged_once_though_a_server_is_stopped_past_its_lease_and_woken(
+    tmp_path: Path,
+) -> None:
+    """At each wire a create of the stopped server's is answered while it is stopped."""
+    data = DataFolder(tmp_path / "data")
+    (tmp_path / "cat.png").write_bytes(png())
+    prompts = [f"job {n} {'held' if n < len(WIRES) else ''}".strip() for n in range(FIFTY)]
+    with ExitStack() as stack:
+        simulator = stack.enter_context(running(job_seconds=0.1))
+        settings = simulator.settings_of(*WIRES) | {"KONTEXT_IMAGE_ROOTS": str(tmp_path)}
+        slow = {"on": "create", "fault": "slow_body", "interval": 0.01, "match": "held"}
+        simulator.state.script(*({"wire": wire, **slow} for wire in WIRES))
+
+        def ask(server: ByHand, numbers: range) -> None:
+            for n in numbers:
+                _ask(server, WIRES[n % len(WIRES)], prompts[n], str(tmp_path / "cat.png"), output_format="jpeg")
+
+        stopped = stack.enter_context(by_hand(tmp_path, settings))
+        ask(stopped, range(len(WIRES)))
+        until(lambda: _prompts_charged(simulator).total() == len(WIRES), "the creates are being answered")
+        ask(stopped, range(len(WIRES), FIFTY // 2))
+        _stop_outside_a_write(stopped, data)
+        try:
+            in_doubt = data.one("SELECT COUNT(*) FROM sends WHERE state = 'intent'")
+            ask(stack.enter_context(by_hand(tmp_path, settings)), range(FIFTY // 2, FIFTY))
+            data.until_ended(within_s=60)
+        finally:
+            os.kill(stopped.process.pid, signal.SIGCONT)
+        until(lambda: data.statuses() == {"completed": FIFTY}, "the answers that lay unread are bound", within_s=60)
+        assert in_doubt > 0
+        assert _prompts_charged(simulator) == Counter(prompts), NEVER_TWO
+    entries = data.rows("SELECT entry, COUNT(*) FROM ledger GROUP BY entry ORDER BY entry")
+    assert entries == [("reserved", FIFTY), ("settled", FIFTY)]
+    assert data.check_files() == FIFTY

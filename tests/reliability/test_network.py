@@ -193,6 +193,7 @@ SEGMENT = r"((?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+)"
 PATHS = (
     rf"/core\.today/v1/predictions(?:/{SEGMENT})?",
     rf"/(?:kkiai/)?replicate/v1/(?:models/[\w/-]+/predictions|predictions/{SEGMENT})",
+    r"/replicate/v1/predictions\?created_after=[^&/]+&created_before=[^&/]+()",
     rf"/runflow/v1/(?:models/[\w./-]+/runs|runs/{SEGMENT})",
     rf"/eachlabs/v1/(?:model\?slug=[\w-]+|prediction(?:/{SEGMENT})?)",
     rf"/bfl/v1/(?:flux-kontext-pro|get_result\?id={SEGMENT})",

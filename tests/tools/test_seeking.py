@@ -10,12 +10,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from kontext_tools.edits import Edit
 from kontext_tools.errors import OutcomeUnknown, RateLimited
 from kontext_tools.jobs import JobStatus, SendState
 from kontext_tools.providers.base import Lost, Phase, Snapshot, SubmitFailed, Verdict
+from kontext_tools.views import Call, Quote, View
 from support.fake_clock import FakeClock
 from support.scripted import OFFER, Scripted, Step
-from support.workshop import Workshop, output, workshop
+from support.workshop import OWNER, Workshop, output, workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +75,32 @@ async def test_what_is_looked_for_is_what_went_out(tmp_path: Path) -> None:
     assert (host.searches[0].sent_at, host.searches[0].signed) == (job.sends[0].sent_at, True)
     assert sent.seed == job.sends[0].own_seed
     assert job.sends[0].seed is None
+
+
+@pytest.mark.parametrize(("listed", "status"), [([], JobStatus.UNKNOWN), (["r1"], JobStatus.COMPLETED)])
+async def test_a_call_waits_for_the_first_looks_and_not_for_the_whole_search(
+    tmp_path: Path, listed: list[str], status: JobStatus
+) -> None:
+    host = Listing(creates=[LOST])
+    host.listed = listed
+    told: list[View | Quote] = []
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, host) as shop, anyio.create_task_group() as calls:
+
+            async def one() -> None:
+                edit = Edit(prompt="a red car", aspect_ratio="1:1")
+                told.append(await shop.studio.generate_image(edit, Call(owner=OWNER, wait_s=50)))
+
+            calls.start_soon(one)
+            while not told:
+                shop.clock.advance(0.25)
+                with anyio.move_on_after(0.02):
+                    await anyio.wait_all_tasks_blocked()
+            waited_s = shop.clock.monotonic()
+    (view,) = told
+    assert isinstance(view, View)
+    assert view.job.status is status
+    assert waited_s < 25
 
 
 async def test_a_seed_of_the_callers_goes_out_as_it_is_and_signs_nothing(tmp_path: Path) -> None:

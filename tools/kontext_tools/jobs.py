@@ -25,6 +25,8 @@ from kontext_tools.states import SendState as SendState
 from kontext_tools.states import Sought as Sought
 from kontext_tools.states import may_move as may_move
 
+LIKELY_LOOKS = 2
+
 
 class SourceKind(StrEnum):
     """Where an edit's picture came from."""
@@ -137,6 +139,11 @@ class Send:
         """Whether it is unknown, and its host is still asked for it."""
         return self.state is SendState.UNKNOWN and self.sought is Sought.LOOKING
 
+    @property
+    def likely(self) -> bool:
+        """Whether it may be found any moment: a host that has it shows it at the first looks."""
+        return self.searched and self.searches + self.misses < LIKELY_LOOKS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -199,6 +206,11 @@ class Job:
     def searched(self) -> bool:
         """Whether a send of it is unknown and still looked for: then even an `unknown` job may go on by itself."""
         return any(send.searched for send in self.sends)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be waited for: it has ended, and no send of it may be found any moment."""
+        return self.status.ended and not any(send.likely for send in self.sends)
 
     @property
     def failure(self) -> Failure | None:

@@ -229,7 +229,7 @@ class Studio:
             with self._engine.news_of(job.id) as event:
                 job = await self._store.job(call.owner, job.id) or job
                 left_s = deadline - self._clock.monotonic()
-                if job.status.ended and not job.searched:
+                if job.settled:
                     # Not being able to note it is cheap: an identical call would join this job once more.
                     with contextlib.suppress(KontextError):
                         await self._store.mark_delivered(job.id)

@@ -115,8 +115,10 @@ def job_text(view: View, places: Places, *, full: bool = False) -> str:
 def next_call(view: View) -> str:
     """Give one sentence that names the next call with its arguments filled in."""
     job = view.job
-    if not job.status.ended or (job.searched and not job.outputs):
+    if not job.settled:
         return f"Call get_status(job_id='{job.id}', wait_seconds=25)."
+    if job.searched and not job.outputs:
+        return f"It is still looked for: call get_status(job_id='{job.id}') in a minute."
     if job.outputs:
         return f"To go on from it, call edit_image(image='{job.id}/{job.outputs[0].n}', prompt='…')."
     failure = doubts.told(job)

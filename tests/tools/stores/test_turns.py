@@ -24,7 +24,7 @@ class Table:
         self.db.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
         self.began: list[bool] = []
         self.held = threading.Event()
-        self.turns = Turns(self.begin)
+        self.turns = Turns(self.begin, writes=True)
 
     def begin(self, durable: bool) -> sqlite3.Connection:
         """Begin a transaction."""

@@ -43,8 +43,8 @@ class SqliteStore:
         self._busy_s = busy_s
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._writes = Turns(self._begin_write)
-        self._reads = Turns(self._begin_read)
+        self._writes = Turns(self._begin_write, writes=True)
+        self._reads = Turns(self._begin_read, writes=False)
         self._durable = True
 
     async def open(self) -> None:

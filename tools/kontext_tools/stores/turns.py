@@ -34,17 +34,20 @@ class _Turn:
         self.error: Exception | None = None
         self.result: Any = None
 
-    def run(self, db: sqlite3.Connection) -> None:
+    def run(self, db: sqlite3.Connection, *, undoing: bool) -> None:
         """Do the work, apart from the others of the transaction; raises where all of it is void."""
-        db.execute("SAVEPOINT turn")
+        if undoing:
+            db.execute("SAVEPOINT turn")
         try:
             self.result = self.work(db)
         except Exception as error:
             if not db.in_transaction:
                 raise
-            db.execute("ROLLBACK TO turn")
+            if undoing:
+                db.execute("ROLLBACK TO turn")
             self.error = error
-        db.execute("RELEASE turn")
+        if undoing:
+            db.execute("RELEASE turn")
 
 
 class _Batch:
@@ -80,10 +83,12 @@ class Turns:
     Args:
         begin: opens the connection where it is not open, and its transaction; takes whether it must outlive a power
             cut. It runs in the worker thread.
+        writes: whether work that fails has something to undo.
     """
 
-    def __init__(self, begin: Callable[[bool], sqlite3.Connection]) -> None:
+    def __init__(self, begin: Callable[[bool], sqlite3.Connection], *, writes: bool) -> None:
         self._begin = begin
+        self._writes = writes
         self._last: _Batch | None = None
         self._one = anyio.CapacityLimiter(1)
 
@@ -144,7 +149,7 @@ class Turns:
                 batch.turns[0].result = batch.turns[0].work(db)
             else:
                 for turn in batch.turns:
-                    turn.run(db)
+                    turn.run(db, undoing=self._writes)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
