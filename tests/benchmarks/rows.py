@@ -44,7 +44,8 @@ class Row:
         """Give the line's cells; a figure that has no floor says so."""
         ours = median(self.ours)
         if not self.floor:
-            return [self.name, f"{ours:.2f} {self.unit}", "-", "-", "-", self.target]
+            between = f" ({min(self.ours):.2f}-{max(self.ours):.2f})" if len(self.ours) > 1 else ""
+            return [self.name, f"{ours:.2f} {self.unit}{between}", "-", "-", "-", self.target]
         floor = median(self.floor)
         return [
             self.name,

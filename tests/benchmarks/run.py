@@ -36,7 +36,7 @@ def main() -> None:
     _compile()
     print(f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} interleaved rounds, medians (min-max)\n")
     store = [engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5)] if given.small else [engine.claims()]
-    work = engine.jobs(count=5 if given.small else 300)
+    work = engine.jobs(count=5, rounds=1) if given.small else engine.jobs()
     for line in table([*starts(rounds), *store, *work]):
         print(line)
 

@@ -134,7 +134,7 @@ async def test_a_process_that_lost_its_lease_binds_the_remote_id_and_nothing_els
                     "other", now=now, lease_until=now + timedelta(seconds=LEASE_S), limit=9, slots={}
                 )
                 assert claim.orphan
-                await other.steps.drive(claim, lambda: None)
+                await other.steps.drive(claim)
             woken.set()
             job = await stopped.until(job_id, SendState.SUBMITTED, *ENDED)
             while job.sends[0].remote_id is None:

@@ -90,7 +90,7 @@ async def test_a_gate_closed_by_one_process_is_tried_and_opened_by_another(tmp_p
                 "one", now=clock.now(), lease_until=clock.now(), limit=9, slots={"core.today": 4}
             )
             assert (claim.barred, claim.probe) == (True, False)
-            await shop.steps.drive(claim, lambda: None)
+            await shop.steps.drive(claim)
         async with workshop(tmp_path, provider, clock=clock) as shop:
             job = await shop.until(view.job.id, *ENDED)
             later = clock.now() + timedelta(seconds=CLOSED_S)

@@ -83,7 +83,7 @@ async def test_a_call_waits_for_the_first_looks_and_not_for_the_whole_search(
 ) -> None:
     host = Listing(creates=[LOST])
     host.listed = listed
-    told: list[View | Quote] = []
+    told, waited_s = list[View | Quote](), 0.0
     with anyio.fail_after(20):
         async with workshop(tmp_path, host) as shop, anyio.create_task_group() as calls:
 

@@ -29,6 +29,8 @@ from kontext_tools.views import Call
 DEEP = 5
 """From so many edits in a row on, a warning says so: each one re-encodes the picture."""
 DRAWS_PER_CHAR = 4
+MAX_OWN_SEED = 2**31 - 1
+"""Fits wherever a seed does, whatever integers the host's model is written in."""
 NONCE_BYTES = 16
 
 
@@ -66,7 +68,7 @@ def draft(
         fingerprint=digest(tool, edit, source=identity),
         request_key=call.request_key,
         key_digest=key_digest,
-        sends=tuple(_sends(job_id, edit, offer, now)),
+        sends=tuple(_sends(job_id, edit, offer, now, random)),
         warnings=tuple(_warnings(choice, depth, source)),
     )
 
@@ -81,7 +83,9 @@ def first_order(job: Job, offer: Offer) -> Order:
     """Give the first create of a job as its adapter shows it to people."""
     source, send = job.source, job.sends[0]
     picture = None if source is None else Attachment(url=source.url if offer.takes_url else None, facts=source.facts)
-    return Order(key=job.id, edit=job.edit, prompt=job.sent_prompt, seed=send.seed, count=send.count, image=picture)
+    return Order(
+        key=job.id, edit=job.edit, prompt=job.sent_prompt, seed=send.sent_seed, count=send.count, image=picture
+    )
 
 
 def digest(tool: str, edit: Edit, **also: Any) -> str:
@@ -113,7 +117,7 @@ def _sha256(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime) -> Iterator[Send]:
+def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime, random: Random) -> Iterator[Send]:
     first_output = 1
     for n, (seed, count) in enumerate(offer.seeds(edit), start=1):
         price = offer.price.times(count)
@@ -122,6 +126,7 @@ def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime) -> Iterator[Sen
             provider=offer.name,
             n=n,
             seed=seed,
+            own_seed=_own_seed(offer, seed, random),
             count=count,
             price=price,
             first_output=first_output,
@@ -130,22 +135,28 @@ def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime) -> Iterator[Sen
         first_output += count
 
 
-def passed_on(job: Job, send: Send, offer: Offer, *, now: datetime) -> Iterator[Send]:
+def _own_seed(offer: Offer, seed: int | None, random: Random) -> int | None:
+    """Draw a seed where nobody set one and the host lists its jobs: a create whose reply is lost is found by it."""
+    return random.randint(1, MAX_OWN_SEED) if seed is None and offer.finds and offer.seed is not None else None
+
+
+def passed_on(job: Job, send: Send, offer: Offer, *, now: datetime, random: Random) -> Iterator[Send]:
     """Give what takes a send's place at another provider: itself, split where that one makes one image at a time."""
     parts = [send.count] if offer.images_per_send >= send.count else [1] * send.count
     after = len(job.sends)
     for i, count in enumerate(parts):
+        seed = None if send.seed is None else send.seed + i
         yield replace(
             send,
             provider=offer.name,
             n=send.n if i == 0 else after + i,
             state=SendState.QUEUED,
-            seed=None if send.seed is None else send.seed + i,
+            seed=seed,
+            own_seed=_own_seed(offer, seed, random),
             count=count,
             price=offer.price.times(count),
             first_output=send.first_output + i,
             due_at=now,
-            own_seed=None,
             attempts=0,
             first_attempt_at=None,
         )

@@ -89,6 +89,11 @@ class Engine:
             with anyio.move_on_after(RELEASE_WITHIN_S, shield=True), suppress(KontextError):
                 await self._store.release(self._process)
 
+    @property
+    def driving(self) -> int:
+        """How many sends it drives at this moment, at most `MAX_DRIVEN`."""
+        return self._driven
+
     def wake(self) -> None:
         """Look at the store now: something was recorded or poked."""
         self._wake.set()
@@ -177,7 +182,7 @@ class Engine:
     async def _drive(self, claim: Claim) -> None:
         job_id = claim.job_id
         try:
-            await self._steps.drive(claim, lambda: self._tell(job_id))
+            await self._steps.drive(claim)
         except StorageDamaged:
             # Its job says so to whoever asks. It is tried again, for a person may have mended it, but not soon.
             log.warning("a row of %s is damaged and is left alone", job_id)

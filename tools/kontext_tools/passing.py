@@ -7,6 +7,8 @@ What this is: the choice of the next one and the exchange of the reservation. Wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
 
 from kontext_tools import drafting
 from kontext_tools.budget import Caps
@@ -25,11 +27,19 @@ class Passing:
     """Finds who serves next."""
 
     def __init__(
-        self, store: Store, providers: Mapping[str, Provider], clock: Clock, *, order: Sequence[str], caps: Caps
+        self,
+        store: Store,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        random: Random,
+        *,
+        order: Sequence[str],
+        caps: Caps,
     ) -> None:
         self._store = store
         self._providers = providers
         self._clock = clock
+        self._random = random
         self._order = tuple(order)
         self._caps = caps
 
@@ -41,15 +51,17 @@ class Passing:
             provider = self._providers[name]
             if provider.offer.refusals(job.edit) or not can_go(provider.offer, job.source):
                 continue
+            now = self._clock.now()
+            sends = tuple(drafting.passed_on(job, send, provider.offer, now=now, random=self._random))
             handover = Handover(
-                sends=tuple(drafting.passed_on(job, send, provider.offer, now=self._clock.now())),
+                sends=sends,
                 provider=name,
                 model=provider.offer.model,
-                request=provider.request(drafting.first_order(job, provider.offer)),
+                request=provider.request(drafting.first_order(replace(job, sends=sends), provider.offer)),
                 warning=f"{send.provider} did not serve it ({failure.code}); {name} was asked instead.",
             )
             try:
-                return await self._store.hand_over(send, handover, caps=self._caps, now=self._clock.now())
+                return await self._store.hand_over(send, handover, caps=self._caps, now=now)
             except (BudgetExceeded, ConfirmationNeeded):
                 continue
         return False

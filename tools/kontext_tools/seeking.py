@@ -28,14 +28,11 @@ from kontext_tools.leases import Leased
 from kontext_tools.originals import Originals
 from kontext_tools.providers.base import FetchFailed, Finder, Lost, Order, Provider, finder_of
 from kontext_tools.stores.base import Store
-from kontext_tools.watching import Tell
 
 UNANSWERED_S = 86_400.0
 """A host that tells nothing for so long is not asked any more."""
 RIVALS_WITHIN = timedelta(minutes=10)
 """Two creates that were sent further apart are told from each other by when their jobs were made."""
-MAX_OWN_SEED = 2**31 - 1
-"""Fits wherever a seed does, whatever integers the host's model is written in."""
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +58,6 @@ class Seeking:
         self._clock = clock
         self._random = random
 
-    def signed(self, send: Send, provider: Provider) -> Send:
-        """Give a send, before it goes out, a seed of its own where nobody set one and its host lists its jobs."""
-        takes_one = finder_of(provider) is not None and provider.offer.seed is not None
-        if send.sent_seed is not None or not takes_one:
-            return send
-        return replace(send, own_seed=self._random.randint(1, MAX_OWN_SEED))
-
     def lost(self, send: Send, failure: Failure) -> Send:
         """Give a send whose create got no readable answer as `unknown`, to be looked for where its host lists jobs."""
         now = self._clock.now()
@@ -77,8 +67,8 @@ class Seeking:
         due = now + timedelta(seconds=pacing.next_search_s(0, self._random.uniform(-1, 1)))
         return replace(unknown, sought=Sought.LOOKING, searches=0, misses=0, due_at=due)
 
-    async def look(self, job: Job, send: Send, tell: Tell) -> None:
-        """Ask the host once. `tell` is called at every change that somebody may wait for."""
+    async def look(self, job: Job, send: Send) -> None:
+        """Ask the host once."""
         provider = self._providers[send.provider]
         finder = finder_of(provider)
         if finder is None:
@@ -108,7 +98,6 @@ class Seeking:
             if await self._store.bind(replace(send, remote_id=free[0]), now=self._clock.now()):
                 log.info("%s was found at %s", job.id, send.provider)
             await self._store.give_back(send, due_at=self._clock.now())
-        tell()
 
     async def _seen(self, job: Job, send: Send, provider: Provider, finder: Finder) -> list[str]:
         assert send.sent_at is not None

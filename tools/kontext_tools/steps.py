@@ -25,7 +25,7 @@ from kontext_tools.providers.base import Provider
 from kontext_tools.seeking import Seeking
 from kontext_tools.stores.base import Claim, Store
 from kontext_tools.submitting import Submitting
-from kontext_tools.watching import Tell, Watching
+from kontext_tools.watching import Watching
 
 LOST_AGAIN_S = 1.0
 
@@ -55,7 +55,7 @@ class Steps:
         self._finishing = Finishing(self._leased, archive, clock)
         self._gates = gates = Gates(store, clock)
         self._watching = Watching(self._leased, self._finishing, originals, gates, clock, random)
-        passing = Passing(store, providers, clock, order=order, caps=caps or Caps.none())
+        passing = Passing(store, providers, clock, random, order=order, caps=caps or Caps.none())
         self._seeking = seeking = Seeking(store, self._leased, providers, originals, gates, clock, random)
         self._submitting = Submitting(
             store, self._leased, self._watching, passing, seeking, originals, gates, clock, random
@@ -65,33 +65,33 @@ class Steps:
         """Remove what dead processes left half-written."""
         await self._archive.sweep()
 
-    async def drive(self, claim: Claim, tell: Tell) -> None:
-        """Take one step and give the lease back. `tell` is called at every change that somebody may wait for."""
+    async def drive(self, claim: Claim) -> None:
+        """Take one step and give the lease back."""
         try:
             job, send = await self._leased.claimed(claim)
             if claim.orphan:
                 await self._orphaned(send)
             else:
-                await self._drive(job, send, claim, tell)
+                await self._drive(job, send, claim)
         except LeaseLost:
             log.info("the lease of %s is another's", claim.job_id)
             # Or it is ours, and an older owner bound its remote id meanwhile: it would be renewed with the others.
             await self._leased.back(claim, LOST_AGAIN_S)
 
-    async def _drive(self, job: Job, send: Send, claim: Claim, tell: Tell) -> None:
+    async def _drive(self, job: Job, send: Send, claim: Claim) -> None:
         provider = self._providers[send.provider]
         if claim.probe:
             self._gates.probing(send.provider)
         if send.state is SendState.QUEUED and job.cancel_requested:
             await self._leased.save(dropped(send, self._clock.now()), release=True)
         elif send.state is SendState.UNKNOWN:
-            await self._seeking.look(job, send, tell)
+            await self._seeking.look(job, send)
         elif claim.barred:
             await self._submitting.barred(job, send, not_answering(send.provider))
         elif send.state is SendState.QUEUED:
-            await self._submitting.submit(job, send, provider, tell)
+            await self._submitting.submit(job, send, provider)
         elif send.state is SendState.SUBMITTED:
-            await self._watching.look(job, send, provider, tell)
+            await self._watching.look(job, send, provider)
         else:
             await self._finishing.finish(job, send, provider, ())
 

@@ -32,7 +32,7 @@ from kontext_tools.passing import Passing
 from kontext_tools.providers.base import FetchFailed, Order, Phase, Provider, Snapshot, SubmitFailed, Verdict
 from kontext_tools.seeking import Seeking
 from kontext_tools.stores.base import Store
-from kontext_tools.watching import Tell, Watching, unreadable
+from kontext_tools.watching import Watching, unreadable
 
 BARRED_AGAIN_S = 5.0
 WRITE_AGAIN_S = 1.0
@@ -67,11 +67,11 @@ class Submitting:
         self._clock = clock
         self._random = random
 
-    async def submit(self, job: Job, send: Send, provider: Provider, tell: Tell) -> None:
+    async def submit(self, job: Job, send: Send, provider: Provider) -> None:
         """Create a send at its provider, once."""
         now = self._clock.now()
         going = replace(
-            self._seeking.signed(send, provider),
+            send,
             state=SendState.INTENT,
             attempts=send.attempts + 1,
             first_attempt_at=send.first_attempt_at or now,
@@ -118,13 +118,13 @@ class Submitting:
 
         with suppress(KontextError):  # a gate that is not opened costs a wait; the id comes first
             await self._gates.answered(send.provider)
-        if await self._until_written(partial(self._write_sent, job, sent, provider, snapshot, tell)):
+        if await self._until_written(partial(self._write_sent, job, sent, provider, snapshot)):
             await self._cancel(sent, provider)
         await self._originals.copy(job)
 
-    async def _write_sent(self, job: Job, sent: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> bool:
+    async def _write_sent(self, job: Job, sent: Send, provider: Provider, snapshot: Snapshot) -> bool:
         try:
-            return await self._watching.absorb(job, sent, provider, snapshot, tell)
+            return await self._watching.absorb(job, sent, provider, snapshot)
         except LeaseLost:
             # This process was stopped past its lease. The id must not be lost; the present holder goes on with it.
             if sent.remote_id is not None:

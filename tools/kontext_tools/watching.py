@@ -7,7 +7,6 @@ originals, providers.base.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -26,8 +25,6 @@ GRACE_LOOKS = 3
 """So many looks may find a job unknown right after it was made: hosts are eventually consistent (WIRE.md D2)."""
 GIVE_UP_S = 86_400.0
 
-Tell = Callable[[], None]
-
 
 class Watching:
     """Asks providers about jobs and writes what they say."""
@@ -42,8 +39,8 @@ class Watching:
         self._clock = clock
         self._random = random
 
-    async def look(self, job: Job, send: Send, provider: Provider, tell: Tell) -> None:
-        """Ask once. `tell` is called at every change that somebody may wait for."""
+    async def look(self, job: Job, send: Send, provider: Provider) -> None:
+        """Ask once."""
         assert send.remote_id is not None
         try:
             snapshot = await provider.fetch(send.remote_id)
@@ -52,7 +49,7 @@ class Watching:
             await self._saw_nothing(send, failed)
             return
         await self._gates.answered(send.provider)
-        await self.absorb(job, send, provider, snapshot, tell)
+        await self.absorb(job, send, provider, snapshot)
         # A process that was restarted may not have its copy yet; the lease is given back, so nothing waits for it.
         await self._originals.copy(job)
 
@@ -75,7 +72,7 @@ class Watching:
         due = now + timedelta(seconds=min(wait_s, pacing.LONGEST_RETRY_AFTER_S))
         await self._leased.save(replace(send, misses=send.misses + 1, due_at=due), release=True, durable=False)
 
-    async def absorb(self, job: Job, send: Send, provider: Provider, snapshot: Snapshot, tell: Tell) -> bool:
+    async def absorb(self, job: Job, send: Send, provider: Provider, snapshot: Snapshot) -> bool:
         """Write what the provider said; go on to the archive when it is done.
 
         Gives whether it goes on running although a cancel of the job was asked for.
@@ -104,12 +101,9 @@ class Watching:
             urls = tuple((output.url, output.seed) for output in snapshot.outputs if output.url is not None)
             ready = replace(send, state=SendState.READY, pending_urls=urls, working=True)
             await self._leased.save(ready, release=False, durable=not _can_be_asked_again(send))
-            tell()
             await self._finishing.finish(job, ready, provider, snapshot.outputs)
         else:
-            to_cancel = await self._still_running(job, send, snapshot, now)
-            tell()
-            return to_cancel
+            return await self._still_running(job, send, snapshot, now)
         return False
 
     async def _still_running(self, job: Job, send: Send, snapshot: Snapshot, now: datetime) -> bool:

@@ -193,3 +193,10 @@ async def test_one_whose_work_has_begun_is_let_go_only_at_its_end(table: Table) 
             assert ended == []
             table.held.set()
     assert (table.numbers(), ended) == ([1], ["left"])
+
+
+async def test_one_that_is_cancelled_already_begins_nothing(table: Table) -> None:
+    with anyio.CancelScope() as cancelled:
+        cancelled.cancel()
+        await table.add(1)
+    assert (table.numbers(), table.began) == ([], [])

@@ -14,7 +14,7 @@ mean nothing to a machine that starts anew. No kill of a process undoes either k
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -43,8 +43,8 @@ class SqliteStore:
         self._busy_s = busy_s
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._writes = Turns(self._begin_write, writes=True)
-        self._reads = Turns(self._begin_read, writes=False)
+        self._writes = Turns(self._begin_write, writes=True, told=_told)
+        self._reads = Turns(self._begin_read, writes=False, told=_told)
         self._durable = True
 
     async def open(self) -> None:
@@ -190,12 +190,12 @@ class SqliteStore:
         return await self._read(lambda db: sqlite_reads.spent(db, owner, day=day, unit=unit))
 
     async def _write(self, work: Work[T], *, durable: bool = True) -> T:
-        return await _told(self._writes.take(work, durable=durable))
+        return await self._writes.take(work, durable=durable)
 
     async def _read(self, work: Work[T]) -> T:
         if self._writer is None:
             await self._write(lambda _: None)
-        return await _told(self._reads.take(work))
+        return await self._reads.take(work)
 
     def _begin_write(self, durable: bool) -> sqlite3.Connection:
         if self._writer is None:
@@ -249,17 +249,16 @@ class SqliteStore:
         return db
 
 
-async def _told(work: Awaitable[T]) -> T:
-    """Await a piece of work; what went wrong is told in the contract's words."""
-    try:
-        return await work
-    except sqlite3.Error as error:
-        raise translated(error) from error
-    except OSError as error:
-        raise StorageFull(
+def _told(error: Exception) -> Exception:
+    """Give what went wrong in the contract's words; what is ours already stays."""
+    if isinstance(error, sqlite3.Error):
+        return translated(error)
+    if isinstance(error, OSError):
+        return StorageFull(
             "The data folder cannot be written.",
             fix="A person must free space or mend the rights of KONTEXT_DATA_DIR.",
-        ) from error
+        )
+    return error
 
 
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})

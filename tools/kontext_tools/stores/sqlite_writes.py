@@ -27,9 +27,8 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
     earlier = _repeated(db, job, now)
     if earlier is not None:
         return Admission(job=earlier, joined=True)
-    today = day_of(now)
     caps.check_call(price)
-    caps.check_day(price, sqlite_reads.counted(db, job.owner, day=today, unit=price.unit, today=today))
+    _check_day(db, caps, price, Account(owner=job.owner, day=day_of(now)), now)
     # Last: nobody is asked about what would be joined or refused.
     caps.check_agreed(price, job.agreed)
     if nonce is not None:
@@ -60,6 +59,12 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
     for send in job.sends:
         _add_send(db, job, send, now)
     return Admission(job=job, joined=False)
+
+
+def _check_day(db: sqlite3.Connection, caps: Caps, price: Price, account: Account, now: datetime) -> None:
+    if price.unit in caps.daily:
+        spent = sqlite_reads.counted(db, account.owner, day=account.day, unit=price.unit, today=day_of(now))
+        caps.check_day(price, spent)
 
 
 def _burn(db: sqlite3.Connection, nonce: str, job: Job, now: datetime) -> None:
@@ -99,13 +104,14 @@ def save(
 ) -> Saved:
     """Write a send under its fence; settle its money when it ends."""
     row = db.execute(
-        """SELECT owner, created_us, cancel_requested, state, fence FROM sends JOIN jobs ON jobs.id = sends.job_id
-            WHERE job_id = ? AND n = ?""",
+        """SELECT owner, created_us, cancel_requested, state, fence,
+                (SELECT COUNT(*) FROM sends AS others WHERE others.job_id = jobs.id) - 1
+            FROM sends JOIN jobs ON jobs.id = sends.job_id WHERE job_id = ? AND n = ?""",
         (send.job_id, send.n),
     ).fetchone()
     if row is None:
         return Saved.NO
-    owner, created_us, cancel_requested, state, fence = row
+    owner, created_us, cancel_requested, state, fence, others = row
     stored = SendState(state)
     if fence != send.fence or not may_move(stored, send.state):
         return Saved.NO
@@ -118,7 +124,7 @@ def save(
         sqlite_ledger.settle(db, Account(owner=owner, day=day_of(records.from_us(created_us))), send, now)
     if news is not None and news != JobNews():
         add_news(db, send.job_id, news)
-    _refresh(db, send, now)
+    _refresh(db, send, now, alone=not others)
     return Saved.CANCEL_ASKED if cancel_requested else Saved.YES
 
 
@@ -160,8 +166,7 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     whole = priced([*handover.sends, *(other for other in job.sends if other.n != send.n)], price.unit)
     caps.check_call(whole)
     caps.check_agreed(whole, job.agreed)
-    counted = sqlite_reads.counted(db, job.owner, day=account.day, unit=price.unit, today=day_of(now))
-    caps.check_day(price, counted)
+    _check_day(db, caps, price, account, now)
     _write_send(db, first, release=True)
     sqlite_ledger.reserve(db, account, first, now)
     for other in others:
@@ -245,12 +250,12 @@ def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
     )
 
 
-def _refresh(db: sqlite3.Connection, send: Send, now: datetime) -> None:
+def _refresh(db: sqlite3.Connection, send: Send, now: datetime, *, alone: bool = False) -> None:
     """Write the status of the job of a send that was just written, and when it ended, where that changed.
 
     A search that goes on changes nothing of either.
     """
-    status = status_of([send, *sqlite_reads.sends_of(db, send.job_id, but=send.n)])
+    status = status_of([send, *(() if alone else sqlite_reads.sends_of(db, send.job_id, but=send.n))])
     ended_us = records.to_us(now) if status.ended else None
     db.execute(
         """UPDATE jobs SET status = ?1, ended_us = ?2

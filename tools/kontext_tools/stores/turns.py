@@ -3,7 +3,7 @@
 What this is: group commit. While a worker thread is busy with one batch, whoever comes queues up, and the next batch
 serves them all in one call of the thread and one transaction, each under a savepoint of its own. A durable commit and
 a call of a thread each cost a quarter of a millisecond of CPU: for jobs that move at once that is most of what the
-engine costs. What it is not: the statements, or the translation of errors. Above: sqlite. Below: nothing.
+engine costs. What it is not: the statements, or the words of errors. Above: sqlite. Below: nothing.
 """
 
 from __future__ import annotations
@@ -84,11 +84,19 @@ class Turns:
         begin: opens the connection where it is not open, and its transaction; takes whether it must outlive a power
             cut. It runs in the worker thread.
         writes: whether work that fails has something to undo.
+        told: gives what is raised in an error's place.
     """
 
-    def __init__(self, begin: Callable[[bool], sqlite3.Connection], *, writes: bool) -> None:
+    def __init__(
+        self,
+        begin: Callable[[bool], sqlite3.Connection],
+        *,
+        writes: bool,
+        told: Callable[[Exception], Exception] = lambda error: error,
+    ) -> None:
         self._begin = begin
         self._writes = writes
+        self._told = told
         self._last: _Batch | None = None
         self._one = anyio.CapacityLimiter(1)
 
@@ -97,6 +105,7 @@ class Turns:
 
         A cancelled caller takes its work back while nobody has begun with it; else it waits for its end.
         """
+        await anyio.lowlevel.checkpoint_if_cancelled()
         turn = _Turn(work)
         before = self._last
         if before is None or before.begun or len(before.turns) >= MOST_AT_ONCE:
@@ -109,7 +118,8 @@ class Turns:
             before.durable = before.durable or durable
             await self._follow(before, turn)
         if turn.error is not None:
-            raise turn.error
+            told = self._told(turn.error)
+            raise told from (None if told is turn.error else turn.error)
         return turn.result
 
     async def _lead(self, batch: _Batch, before: _Batch | None) -> None:
