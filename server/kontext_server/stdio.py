@@ -9,6 +9,7 @@ Import this module first and call `claim` before anything else is imported: a pr
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -71,6 +72,8 @@ async def _serve(wire: Wire, settings: Settings) -> None:
         target=_read_lines, args=(wire.read, lines_in, anyio.lowlevel.current_token()), daemon=True
     ).start()
     server = make_server(build(settings))
+    # What the imports made lives to the end: the collector need not walk it again and again.
+    gc.freeze()
     stdout = anyio.wrap_file(os.fdopen(wire.write, "w", encoding="utf-8", newline="\n"))
     # The SDK only iterates what it calls stdin, as it would a file: a stream of lines serves.
     stdin = cast("anyio.AsyncFile[str]", lines)

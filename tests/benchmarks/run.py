@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import compileall
 import contextlib
+import gc
 import io
 import os
 import platform
@@ -34,6 +35,7 @@ def main() -> None:
     given = parser.parse_args()
     rounds = given.rounds
     _compile()
+    gc.freeze()  # as the server does once it has started
     print(f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} interleaved rounds, medians (min-max)\n")
     store = [engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5)] if given.small else [engine.claims()]
     work = engine.jobs(count=5, rounds=1) if given.small else engine.jobs()

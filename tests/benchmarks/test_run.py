@@ -17,6 +17,7 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "idle memory after tools/list",
         "claim 100 due of 2,000 waiting, 3,000 rows, p99",
         "engine, CPU a job beside HTTP",
+        "the same with a call waiting for each job",
         "the same with the call read and the picture kept",
     ]
     assert all(" MB" in line or " ms" in line for line in lines[2:])
