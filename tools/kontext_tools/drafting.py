@@ -81,10 +81,20 @@ def renamed(job: Job, random: Random, draw: int) -> Job:
 
 def first_order(job: Job, offer: Offer) -> Order:
     """Give the first create of a job as its adapter shows it to people."""
-    source, send = job.source, job.sends[0]
+    source = job.source
     picture = None if source is None else Attachment(url=source.url if offer.takes_url else None, facts=source.facts)
+    return order_of(job, job.sends[0], picture)
+
+
+def order_of(job: Job, send: Send, picture: Attachment | None) -> Order:
+    """Give what goes out for one send of a job."""
     return Order(
-        key=job.id, edit=job.edit, prompt=job.sent_prompt, seed=send.sent_seed, count=send.count, image=picture
+        key=f"{job.id}:{send.n}",
+        edit=job.edit,
+        prompt=job.sent_prompt,
+        seed=send.sent_seed,
+        count=send.count,
+        image=picture,
     )
 
 

@@ -21,12 +21,13 @@ from random import Random
 
 from kontext_tools import pacing
 from kontext_tools.clocks import Clock
+from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError
 from kontext_tools.gates import Gates
 from kontext_tools.jobs import Job, Send, SendState, Sought
 from kontext_tools.leases import Leased
 from kontext_tools.originals import Originals
-from kontext_tools.providers.base import FetchFailed, Finder, Lost, Order, Provider, finder_of
+from kontext_tools.providers.base import FetchFailed, Finder, Lost, Provider, finder_of
 from kontext_tools.stores.base import Store
 
 UNANSWERED_S = 86_400.0
@@ -101,14 +102,7 @@ class Seeking:
 
     async def _seen(self, job: Job, send: Send, provider: Provider, finder: Finder) -> list[str]:
         assert send.sent_at is not None
-        order = Order(
-            key=f"{job.id}:{send.n}",
-            edit=job.edit,
-            prompt=job.sent_prompt,
-            seed=send.sent_seed,
-            count=send.count,
-            image=await self._originals.attachment(job, provider.offer),
-        )
+        order = order_of(job, send, await self._originals.attachment(job, provider.offer))
         return list(await finder.find(Lost(order=order, sent_at=send.sent_at, signed=send.own_seed is not None)))
 
     async def _not_certain(self, send: Send, so_far: Sought) -> None:

@@ -23,13 +23,14 @@ import anyio
 
 from kontext_tools import pacing
 from kontext_tools.clocks import Clock
+from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBusy, StorageFull
 from kontext_tools.gates import Gates
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
-from kontext_tools.providers.base import FetchFailed, Order, Phase, Provider, Snapshot, SubmitFailed, Verdict
+from kontext_tools.providers.base import FetchFailed, Phase, Provider, Snapshot, SubmitFailed, Verdict
 from kontext_tools.seeking import Seeking
 from kontext_tools.stores.base import Store
 from kontext_tools.watching import Watching, unreadable
@@ -85,14 +86,7 @@ class Submitting:
             committed = True
 
         try:
-            order = Order(
-                key=f"{job.id}:{send.n}",
-                edit=job.edit,
-                prompt=job.sent_prompt,
-                seed=going.sent_seed,
-                count=send.count,
-                image=await self._originals.attachment(job, provider.offer),
-            )
+            order = order_of(job, going, await self._originals.attachment(job, provider.offer))
             snapshot = await provider.submit(order, intent)
         except SubmitFailed as failed:
             unsent = failed.verdict is Verdict.UNKNOWN and not committed
