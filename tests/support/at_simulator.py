@@ -46,7 +46,7 @@ async def let_pass(shop: Workshop, seconds: float, *, step_s: float = 1.0) -> No
         shop.clock.advance(step_s)
         await shop.store.next_due(())
         await anyio.wait_all_tasks_blocked()
-        with anyio.move_on_after(0.2):
+        with anyio.move_on_after(0.05):
             while shop.engine.driving:
                 await shop.store.next_due(())
 
