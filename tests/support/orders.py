@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kontext_tools import images
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed
-from kontext_tools.providers.base import Attachment, Order, Provider, SubmitFailed, Verdict
+from kontext_tools.providers.base import Attachment, Order, Phase, Provider, Snapshot, SubmitFailed, Verdict
 from support.workshop import png
 
 EXAMPLE_URL = (
@@ -95,3 +95,16 @@ async def failure_of(provider: Provider, order: Order) -> SubmitFailed:
     with pytest.raises(SubmitFailed) as failed:
         await provider.submit(order, intent)
     return failed.value
+
+
+async def seen_of(provider: Provider, order: Order) -> Snapshot:
+    """Give what a look tells right after a create that was taken."""
+    taken = await provider.submit(order, intent)
+    assert taken.remote_id is not None
+    return await provider.fetch(taken.remote_id)
+
+
+def fate_of(seen: Snapshot) -> tuple[Phase, str | None, Billed | None]:
+    """Give a job's phase, and of its failure the code and whether it was charged."""
+    failure = seen.failure
+    return seen.phase, failure and failure.code, failure and failure.billed

@@ -26,6 +26,7 @@ from kontext_tools.states import Sought as Sought
 from kontext_tools.states import may_move as may_move
 
 LIKELY_LOOKS = 2
+"""So many searches may find a lost create yet: a host that has it shows it at once."""
 
 
 class SourceKind(StrEnum):

@@ -26,7 +26,7 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.bfl import ADDED_FIELDS, BASE_URL, MODELS, PRICES, Bfl
 from kontext_tools.redaction import Redactor
-from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, intent
+from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, fate_of, intent, seen_of
 from support.scripted_host import Says, scripted
 from support.workshop import png
 
@@ -230,12 +230,10 @@ async def test_each_fate_of_a_task_is_read(
     amount: str | None,
 ) -> None:
     simulator.state.script({"wire": "bfl", "on": "create", **fault})
-    taken = await adapter.submit(an_order(), intent)
-    seen = await adapter.fetch(cast("str", taken.remote_id))
-    failure, cost = seen.failure, seen.cost
-    assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
+    seen = await seen_of(adapter, an_order())
+    assert fate_of(seen) == (phase, code, billed)
     assert len(seen.outputs) == (1 if phase is Phase.DONE else 0)
-    assert (cost and str(cost.amount)) == amount
+    assert (seen.cost and str(seen.cost.amount)) == amount
 
 
 @pytest.mark.parametrize(

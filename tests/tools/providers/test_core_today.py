@@ -24,7 +24,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.core_today import MAX_MULTIPART_BYTES, CoreToday
-from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, failure_of, intent
+from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, failure_of, fate_of, intent, seen_of
 from support.workshop import png
 
 pytestmark = pytest.mark.anyio
@@ -130,10 +130,8 @@ async def test_each_fate_of_a_job_is_read_and_an_unknown_word_is_no_success(
     simulator: Running, adapter: CoreToday, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({"wire": "core.today", "on": "create", **fault})
-    taken = await adapter.submit(an_order(), intent)
-    seen = await adapter.fetch(cast("str", taken.remote_id))
-    failure = seen.failure
-    assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
+    seen = await seen_of(adapter, an_order())
+    assert fate_of(seen) == (phase, code, billed)
 
 
 async def test_a_cancel_has_its_three_answers(simulator: Running, adapter: CoreToday) -> None:

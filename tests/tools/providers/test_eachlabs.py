@@ -27,7 +27,7 @@ from kontext_tools.providers.eachlabs import (
     LOOK_READ_S,
     Eachlabs,
 )
-from support.orders import an_order, failure_of, intent
+from support.orders import an_order, failure_of, fate_of, intent, seen_of
 from support.scripted_host import Says, scripted
 from support.timed import Timed
 from support.workshop import png
@@ -273,10 +273,8 @@ async def test_each_word_of_a_prediction_is_read_and_an_unknown_one_is_no_succes
     simulator: Running, adapter: Eachlabs, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({**CREATE, **fault})
-    taken = await adapter.submit(an_order(SEEN), intent)
-    seen = await adapter.fetch(cast("str", taken.remote_id))
-    failure = seen.failure
-    assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
+    seen = await seen_of(adapter, an_order(SEEN))
+    assert fate_of(seen) == (phase, code, billed)
 
 
 @pytest.mark.parametrize("shape", ["first", "second"])

@@ -31,7 +31,7 @@ from kontext_tools.providers.base import (
 )
 from kontext_tools.providers.fal import ADDED_FIELDS, BASE_URL, MODELS, STORAGE_URL, Fal
 from kontext_tools.redaction import Redactor
-from support.orders import JSON, a_picture, an_order, failure_of, intent
+from support.orders import JSON, a_picture, an_order, failure_of, fate_of, intent, seen_of
 from support.scripted_host import Host, Says, scripted
 from support.workshop import png
 
@@ -226,10 +226,8 @@ async def test_each_fate_of_a_request_is_read_and_an_unknown_word_is_no_success(
     simulator: Running, adapter: Fal, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({**CREATE, **fault})
-    taken = await adapter.submit(an_order(SEEN), intent)
-    seen = await adapter.fetch(cast("str", taken.remote_id))
-    failure = seen.failure
-    assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
+    seen = await seen_of(adapter, an_order(SEEN))
+    assert fate_of(seen) == (phase, code, billed)
 
 
 async def _looked(make: Make, *says: Says) -> Snapshot:

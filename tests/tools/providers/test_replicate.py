@@ -23,7 +23,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.replicate import BASE_URL, MODELS, REPLICATE, Replicate
-from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, failure_of, intent
+from support.orders import EXAMPLE, EXAMPLE_URL, IDS, JSON, a_picture, an_order, failure_of, fate_of, intent, seen_of
 from support.scripted_host import Says, scripted
 
 pytestmark = pytest.mark.anyio
@@ -152,10 +152,8 @@ async def test_each_fate_of_a_prediction_is_read(
     amount: Decimal | None,
 ) -> None:
     simulator.state.script({"wire": "replicate", "on": "create", **fault})
-    taken = await adapter.submit(an_order(), intent)
-    seen = await adapter.fetch(cast("str", taken.remote_id))
-    failure = seen.failure
-    assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
+    seen = await seen_of(adapter, an_order())
+    assert fate_of(seen) == (phase, code, billed)
     assert len(seen.outputs) == (1 if phase is Phase.DONE else 0)
     assert (seen.cost and seen.cost.amount) == amount
 

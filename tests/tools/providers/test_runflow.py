@@ -21,7 +21,7 @@ from kontext_tools.providers.base import (
     Verdict,
 )
 from kontext_tools.providers.runflow import ADDED_FIELDS, MODELS, Runflow
-from support.orders import a_picture, an_order, failure_of, intent
+from support.orders import a_picture, an_order, failure_of, fate_of, intent, seen_of
 from support.scripted_host import Says, scripted
 from support.timed import Timed
 from support.workshop import png
@@ -342,10 +342,8 @@ async def test_each_word_of_a_run_is_read_and_an_unknown_one_is_no_success(
     simulator: Running, runs: Runflow, fault: dict[str, Any], phase: Phase, code: str | None, billed: Billed | None
 ) -> None:
     simulator.state.script({**CREATE, **fault})
-    taken = await runs.submit(an_order(SEEN), intent)
-    seen = await runs.fetch(cast("str", taken.remote_id))
-    failure = seen.failure
-    assert (seen.phase, failure and failure.code, failure and failure.billed) == (phase, code, billed)
+    seen = await seen_of(runs, an_order(SEEN))
+    assert fate_of(seen) == (phase, code, billed)
 
 
 async def test_several_pictures_come_of_one_run_at_the_cost_that_is_reported(simulator: Running, runs: Runflow) -> None:

@@ -156,11 +156,8 @@ class CoreToday:
     def _read(self, reply: Reply) -> Snapshot | None:
         """Read either published reply shape; an unknown status word is still running, never a success."""
         fields = fields_of(reply)
-        word = fields.get("status")
-        if not isinstance(word, str):
-            return None
         return self._wire.says.snapshot(
-            word,
+            fields.get("status"),
             _PHASES,
             remote_id=remote_id_of(fields.get("job_id") or fields.get("id")),
             outputs=outputs_of(fields.get("result") or fields.get("output")),

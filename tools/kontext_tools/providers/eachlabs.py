@@ -190,11 +190,8 @@ class Eachlabs:
     def _read(self, reply: Reply) -> Snapshot | None:
         """Read a prediction; an unknown status word is still running, never a success."""
         fields = fields_of(reply)
-        word = fields.get("status")
-        if not isinstance(word, str):
-            return None
         return self._wire.says.snapshot(
-            word,
+            fields.get("status"),
             _PHASES,
             remote_id=remote_id_of(fields.get("id")),
             outputs=outputs_of(fields.get("output"), within=_OUTPUTS),

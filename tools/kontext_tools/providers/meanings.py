@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from kontext_tools.budget import Cost
 from kontext_tools.errors import (
@@ -119,24 +120,26 @@ class Meanings:
 
     def snapshot(
         self,
-        word: str,
+        word: Any,
         phases: Mapping[str, Phase],
         *,
         remote_id: str | None,
         outputs: tuple[RemoteOutput, ...],
         reason: str = "",
         cost: Cost | None = None,
-    ) -> Snapshot:
+    ) -> Snapshot | None:
         """Give what a host says of a job: outputs and cost count at its end alone, one without outputs is a failure.
 
         Args:
-            word: the host's status word.
+            word: what stood in the place of the host's status word; where it is none, nothing was said of a job.
             phases: what its words mean, lower-case.
             remote_id: the host's name for the job.
             outputs: whatever stood in the reply.
             reason: the host's words for a failure.
             cost: as the host reports it.
         """
+        if not isinstance(word, str):
+            return None
         phase, odd_word = read_word(word, phases, self.redact)
         failure = None
         cost = None if phase in (Phase.WAITING, Phase.WORKING) else cost

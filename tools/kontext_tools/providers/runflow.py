@@ -211,11 +211,8 @@ class Runflow:
     def _record(self, reply: Reply) -> Snapshot | None:
         """Read a run's record; an unknown status word is still running, never a success."""
         fields = fields_of(reply)
-        word = fields.get("status_code")
-        if not isinstance(word, str):
-            return None
         return self._wire.says.snapshot(
-            word,
+            fields.get("status_code"),
             _PHASES,
             remote_id=remote_id_of(fields.get("id")),
             outputs=outputs_of(fields.get("output"), within=_OUTPUTS),
