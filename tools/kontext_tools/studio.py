@@ -158,10 +158,6 @@ class Studio:
         """Give the owner's newest jobs."""
         return [self._view(job) for job in await self._store.jobs(owner, limit=limit)]
 
-    async def job_ids(self, owner: str, *, limit: int) -> Sequence[str]:
-        """Give the ids of the owner's newest jobs."""
-        return await self._store.recent_ids(owner, limit=limit)
-
     async def image(self, owner: str, text: str) -> tuple[bytes, str]:
         """Give an own image's bytes as delivered, and their media type. Raises `UnknownRef`, `ResultInvalid`."""
         ref = parse_ref(text)
