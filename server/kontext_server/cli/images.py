@@ -35,7 +35,7 @@ def command(ctx: click.Context, query: str, limit: str | None, cursor: str | Non
     """
     from kontext_server.app import LOCAL_OWNER
     from kontext_server.cli import session
-    from kontext_server.surface.arguments import read
+    from kontext_server.surface.reading import read
     from kontext_tools.errors import InvalidArgument
 
     async def work(app: App) -> int:

@@ -21,7 +21,8 @@ from kontext_server.cli.exits import DONE, FAILED, INTERRUPTED
 from kontext_server.cli.progress import shown
 from kontext_server.settings import Settings
 from kontext_server.surface import answers, parameters, wording
-from kontext_server.surface.arguments import Arguments, Parameter, read
+from kontext_server.surface.arguments import Arguments, Parameter
+from kontext_server.surface.reading import read
 from kontext_tools.edits import Edit
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.jobs import SendState

@@ -26,7 +26,7 @@ def command(ctx: click.Context, job: str, wait_seconds: str | None, *, full: boo
     from kontext_server.app import LOCAL_OWNER, App
     from kontext_server.cli import session, words
     from kontext_server.surface import parameters
-    from kontext_server.surface.arguments import read
+    from kontext_server.surface.reading import read
     from kontext_tools.views import Call
 
     async def work(app: App) -> int:

@@ -1,22 +1,15 @@
-"""Reads arguments as models send them, and teaches what it can't read.
+"""A tool's parameters as facts, from which both the published schema and the reader follow.
 
-What this is: one table of parameters from which both the published schema and the reader follow. `"2"`, `"true"`,
-`2.0`, `null`, `PNG`, `16x9`, a reference in backticks and the providers' own names are taken; what is ambiguous or
-unknown is refused with the nearest name. What it is not: a tool's words (`tools`) or what a provider honours
-(`choosing`). A value that was sent is never repeated in a refusal. Above: tools. Below: errors.
+What this is: what a parameter is called, what it takes, and how it is published. What it is not: the reading of what a
+model sent (`reading`), or the tools' own parameters (`parameters`). Above: parameters, reading. Below: nothing.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-
-from kontext_tools.errors import InvalidArgument
 
 
 class Kind(StrEnum):
@@ -28,6 +21,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     FLAG = "flag"
     CHOICE = "choice"
+    NAMES = "names"
+    OBJECTS = "objects"
 
 
 _JSON_TYPES = {
@@ -37,6 +32,8 @@ _JSON_TYPES = {
     Kind.NUMBER: "number",
     Kind.FLAG: "boolean",
     Kind.CHOICE: "string",
+    Kind.NAMES: "array",
+    Kind.OBJECTS: "array",
 }
 
 
@@ -57,6 +54,8 @@ class Parameter:
         closest: gives the choice nearest to a text, where spelling is not what makes it near.
         published_maximum: told in its place, where no configured provider takes more.
         max_chars: of a text.
+        max_items: of a list; it has at least one.
+        fields: of each OBJECT of a list.
         aliases: the providers' own names for it.
         listed: whether the published schema shows it; it is read all the same.
     """
@@ -73,6 +72,8 @@ class Parameter:
     published_maximum: float | None = None
     closest: Callable[[str], str | None] = lambda _: None
     max_chars: int = 20_000
+    max_items: int = 1
+    fields: tuple[Parameter, ...] = ()
     aliases: tuple[str, ...] = ()
     listed: bool = True
 
@@ -85,6 +86,9 @@ class Parameter:
             facts["minimum"] = self.minimum
         if self.maximum is not None:
             facts["maximum"] = self.maximum if self.published_maximum is None else self.published_maximum
+        if self.kind in (Kind.NAMES, Kind.OBJECTS):
+            facts["items"] = schema_of(self.fields) if self.fields else {"type": "string"}
+            facts["maxItems"] = self.max_items
         if self.default not in (None, ""):
             facts["default"] = self.default
         return facts
@@ -106,134 +110,3 @@ def schema_of(parameters: Sequence[Parameter]) -> dict[str, Any]:
     required = [parameter.name for parameter in parameters if parameter.required]
     listed = {parameter.name: parameter.schema() for parameter in parameters if parameter.listed}
     return {"type": "object", "properties": listed, **({"required": required} if required else {})}
-
-
-def read(parameters: Sequence[Parameter], raw: Mapping[str, Any] | None) -> Arguments:
-    """Read a call's arguments.
-
-    Raises:
-        InvalidArgument: an unknown name, two names for one parameter, a missing one, or a value that no provider
-            takes; the fix names what to write instead.
-    """
-    by_name = {name: parameter for parameter in parameters for name in (parameter.name, *parameter.aliases)}
-    sent: dict[str, Any] = {}
-    for name, value in (raw or {}).items():
-        parameter = by_name.get(name)
-        if parameter is None:
-            raise _unknown_name(name, by_name)
-        if _is_filler(parameter, value):
-            continue
-        if parameter.name in sent and sent[parameter.name] != value:
-            raise _wrong(parameter, "is given twice under different names", f"Give {parameter.name} once")
-        sent[parameter.name] = value
-    for parameter in parameters:
-        if parameter.required and parameter.name not in sent:
-            raise _wrong(parameter, "is missing", f"Call again with {parameter.name}: {parameter.description[:-1]}")
-    read_ = {name: _READERS[by_name[name].kind](by_name[name], value) for name, value in sent.items()}
-    defaults = {parameter.name: parameter.default for parameter in parameters}
-    return Arguments(values=defaults | read_, given=frozenset(read_))
-
-
-def _is_filler(parameter: Parameter, value: Any) -> bool:
-    """Strict clients must fill every parameter: `null`, and an empty string for anything but a required text."""
-    if value is None:
-        return True
-    return value == "" and not (parameter.required and parameter.kind is Kind.TEXT)
-
-
-def _text(parameter: Parameter, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _wrong(parameter, "is not a text", f"Give {parameter.name} as one string")
-    text = str(value)
-    if len(text) > parameter.max_chars:
-        raise _wrong(parameter, f"has more than {parameter.max_chars} characters", f"Shorten {parameter.name}")
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise _wrong(parameter, "holds a character that is none", f"Give {parameter.name} as plain text")
-    return text
-
-
-def _name(parameter: Parameter, value: Any) -> str:
-    return _text(parameter, value).strip().strip("`'\"<>").strip()
-
-
-def _integer(parameter: Parameter, value: Any) -> int:
-    number = _number(parameter, value)
-    if number != int(number):
-        raise _wrong(parameter, "is not a whole number", f"Give {parameter.name} as {_range_of(parameter)}")
-    return int(number)
-
-
-def _number(parameter: Parameter, value: Any) -> float:
-    if isinstance(value, str):
-        value = _number_in(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == math.inf:
-        raise _wrong(parameter, "is not a number", f"Give {parameter.name} as {_range_of(parameter)}")
-    low, high = parameter.minimum, parameter.maximum
-    if (low is not None and value < low) or (high is not None and value > high):
-        nearest = low if low is not None and value < low else high
-        raise _wrong(
-            parameter,
-            f"is outside its range, {_range_of(parameter)}",
-            f"Call again with {parameter.name}={nearest:.10g}",
-        )
-    return value
-
-
-def _number_in(text: str) -> Any:
-    if not re.fullmatch(r"[+-]?\d{1,20}(?:\.\d{1,20})?", text):
-        return text
-    return int(text) if "." not in text else float(text)
-
-
-def _flag(parameter: Parameter, value: Any) -> bool:
-    if isinstance(value, str):
-        value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
-            value.strip().lower()
-        )
-    if value in (0, 1):
-        return bool(value)
-    raise _wrong(parameter, "is neither true nor false", f"Give {parameter.name} as true or false")
-
-
-def _choice(parameter: Parameter, value: Any) -> str:
-    text = _name(parameter, value).lower()
-    text = parameter.spellings.get(text, text)
-    if text in parameter.choices:
-        return text
-    near = difflib.get_close_matches(text, parameter.choices, n=1, cutoff=0.3)
-    example = parameter.closest(text) or next(iter(near), parameter.choices[0])
-    raise _wrong(
-        parameter,
-        f"takes one of: {', '.join(parameter.choices)}",
-        f"Call again with {parameter.name}='{example}'",
-    )
-
-
-_READERS: Mapping[Kind, Callable[[Parameter, Any], Any]] = {
-    Kind.TEXT: _text,
-    Kind.NAME: _name,
-    Kind.INTEGER: _integer,
-    Kind.NUMBER: _number,
-    Kind.FLAG: _flag,
-    Kind.CHOICE: _choice,
-}
-
-
-def _range_of(parameter: Parameter) -> str:
-    if parameter.minimum is None or parameter.maximum is None:
-        return "a number"
-    return f"{parameter.minimum:.10g} to {parameter.maximum:.10g}"
-
-
-def _wrong(parameter: Parameter, what: str, fix: str) -> InvalidArgument:
-    return InvalidArgument(f"{parameter.name} {what}; nothing was sent.", fix=f"{fix}.", field=parameter.name)
-
-
-def _unknown_name(name: str, by_name: Mapping[str, Parameter]) -> InvalidArgument:
-    known = sorted({parameter.name for parameter in by_name.values() if parameter.listed})
-    near = difflib.get_close_matches(name.lower(), list(by_name), n=1, cutoff=0.5)
-    if near:
-        mend = f"Call again with {by_name[near[0]].name} instead."
-    else:
-        mend = f"Call again without it; the names are: {', '.join(known)}."
-    return InvalidArgument("There is an argument of a name that this tool does not take; nothing was sent.", fix=mend)

@@ -15,9 +15,10 @@ import mcp_types as types
 
 from kontext_server.app import App
 from kontext_server.surface import answers, parameters
-from kontext_server.surface.arguments import Arguments, Parameter, read, schema_of
+from kontext_server.surface.arguments import Arguments, Parameter, schema_of
 from kontext_server.surface.asking import Caller
 from kontext_server.surface.failures import error_result
+from kontext_server.surface.reading import read
 from kontext_tools.errors import InvalidArgument, KontextError
 from kontext_tools.views import Call, Quote, View
 

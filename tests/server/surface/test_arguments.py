@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from kontext_server.surface import parameters
-from kontext_server.surface.arguments import Arguments, Kind, Parameter, read, schema_of
+from kontext_server.surface.arguments import Arguments, Kind, Parameter, schema_of
+from kontext_server.surface.reading import read
 from kontext_tools.errors import Failure, InvalidArgument
 from kontext_tools.providers.sandbox import OFFER
 
@@ -296,3 +297,115 @@ def test_anything_is_read_or_refused_and_a_refusal_never_repeats_what_was_sent(r
         assert 1 <= arguments["num_images"] <= 4 and isinstance(arguments["dry_run"], bool)
         json.dumps(dict(arguments.values)).encode()
     assert MARK not in told
+
+
+REFS = Parameter(name="refs", kind=Kind.NAMES, description="Up to three.", required=True, max_items=3)
+STEPS = Parameter(
+    name="steps",
+    kind=Kind.OBJECTS,
+    description="Up to two.",
+    required=True,
+    max_items=2,
+    fields=(
+        Parameter(name="id", kind=Kind.NAME, description="Its name.", required=True),
+        Parameter(name="num_images", kind=Kind.INTEGER, description="How many.", minimum=1, maximum=4, aliases=("n",)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [["a-1234/1", "b-1234/2"], ["`a-1234/1`", '"b-1234/2"'], '["a-1234/1", "b-1234/2"]'],
+)
+def test_a_list_of_names_is_taken_as_models_send_it(sent: object) -> None:
+    assert read([REFS], {"refs": sent})["refs"] == ("a-1234/1", "b-1234/2")
+
+
+def test_one_name_is_taken_where_a_list_is_wanted() -> None:
+    assert read([REFS], {"refs": "`a-1234/1`"})["refs"] == ("a-1234/1",)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [{"id": "hero", "n": "2"}],
+        {"id": "hero", "num_images": 2.0},
+        '[{"id": "hero", "num_images": 2}]',
+        ['{"id": "`hero`", "n": 2}'],
+        '{"id": "hero", "n": 2}',
+    ],
+)
+def test_objects_are_taken_as_models_send_them(sent: object) -> None:
+    (step,) = read([STEPS], {"steps": sent})["steps"]
+    assert dict(step.values) == {"id": "hero", "num_images": 2}
+
+
+@pytest.mark.parametrize(
+    ("sent", "message", "fix", "field"),
+    [
+        (["a", "b", "c", "d"], "refs takes 1 to 3 items; nothing was sent.", "Call again with 1 to 3 in refs.", "refs"),
+        ([], "refs takes 1 to 3 items; nothing was sent.", "Call again with 1 to 3 in refs.", "refs"),
+        (["a", True], "refs[1] is not a text; nothing was sent.", "Give refs[1] as one string.", "refs[1]"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused(sent: object, message: str, fix: str, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read([REFS], {"refs": sent})
+    failure = caught.value.failure
+    assert (failure.message, failure.fix, failure.field) == (message, fix, field)
+
+
+@pytest.mark.parametrize(
+    ("sent", "message", "fix", "field"),
+    [
+        (
+            [{"id": "a"}, {"id": "b", "num_imags": 2}],
+            "In steps[1]: There is an argument of a name that this tool does not take; nothing was sent.",
+            "In steps[1]: Call again with num_images instead.",
+            "steps[1]",
+        ),
+        (
+            [{"id": "a", "n": 9}],
+            "In steps[0]: num_images is outside its range, 1 to 4; nothing was sent.",
+            "In steps[0]: Call again with num_images=4.",
+            "steps[0].num_images",
+        ),
+        (
+            ["hero"],
+            "steps[0] is not an object; nothing was sent.",
+            "Give steps[0] as an object with: id, num_images.",
+            "steps[0]",
+        ),
+    ],
+)
+def test_an_object_of_a_list_is_refused_by_its_place(sent: object, message: str, fix: str, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read([STEPS], {"steps": sent})
+    failure = caught.value.failure
+    assert (failure.message, failure.fix, failure.field) == (message, fix, field)
+
+
+def test_lists_are_published_with_their_items() -> None:
+    assert schema_of([REFS, STEPS])["properties"] == snapshot(
+        {
+            "refs": {"type": "array", "description": "Up to three.", "items": {"type": "string"}, "maxItems": 3},
+            "steps": {
+                "type": "array",
+                "description": "Up to two.",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string", "description": "Its name."},
+                        "num_images": {"type": "integer", "description": "How many.", "minimum": 1, "maximum": 4},
+                    },
+                    "required": ["id"],
+                },
+                "maxItems": 2,
+            },
+        }
+    )
+
+
+def test_json_without_end_is_no_list_and_breaks_nothing() -> None:
+    with pytest.raises(InvalidArgument):
+        read([STEPS], {"steps": "[" * 100_000})

@@ -15,7 +15,8 @@ from inline_snapshot import snapshot
 
 from kontext_server import app, settings
 from kontext_server.surface import parameters
-from kontext_server.surface.arguments import Parameter, read
+from kontext_server.surface.arguments import Parameter
+from kontext_server.surface.reading import read
 from kontext_server.surface.tools import Tools
 from kontext_tools.edits import ASPECT_RATIOS, Edit
 from kontext_tools.errors import InvalidArgument
