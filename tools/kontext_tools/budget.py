@@ -112,6 +112,16 @@ def total(costs: Iterable[Cost]) -> Cost | None:
     return Cost(amount=amount, unit=unit, basis=Basis.REPORTED if reported else Basis.LIST_PRICE)
 
 
+def summed(prices: Iterable[Price]) -> tuple[Price, ...]:
+    """Give what prices come to, one sum for each unit; unknown where a part of it is."""
+    sums: dict[Unit, Price] = {}
+    for price in prices:
+        so_far = sums.get(price.unit, Price(amount=Decimal(0), unit=price.unit)).amount
+        known = None if so_far is None or price.amount is None else so_far + price.amount
+        sums[price.unit] = Price(amount=known, unit=price.unit)
+    return tuple(sums.values())
+
+
 def parse_price(text: str) -> Price:
     """Read `0.04 usd` or `120 credit`.
 

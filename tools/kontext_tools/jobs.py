@@ -1,8 +1,8 @@
 """A job and its sends: what was asked, and its fate; pure, times come in as arguments.
 
 What this is: one asked edit. State, intent, lease and reservation belong to the send (one create at a provider); a job
-has one or more. What it is not: the table of moves (`states`), persistence (`stores`) or driving (`engine`).
-Above: stores, engine, studio. Below: states, edits, images, budget, errors.
+has one or more. A plan is a job too, of runs. What it is not: the table of moves (`states`), persistence (`stores`) or
+driving (`engine`, `planner`). Above: stores, engine, studio. Below: states, plans, pictures, edits, budget, errors.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 from kontext_tools.budget import Cost, Price, Unit
 from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed, Cancelled, Failure
-from kontext_tools.images import ImageFacts
+from kontext_tools.pictures import Output as Output
+from kontext_tools.pictures import Source as Source
+from kontext_tools.pictures import SourceKind as SourceKind
+from kontext_tools.plans import Part, Plan
 from kontext_tools.states import MOVES as MOVES
 from kontext_tools.states import JobStatus as JobStatus
 from kontext_tools.states import SendState as SendState
@@ -27,45 +29,6 @@ from kontext_tools.states import may_move as may_move
 
 LIKELY_LOOKS = 2
 """So many searches may find a lost create yet: a host that has it shows it at once."""
-
-
-class SourceKind(StrEnum):
-    """Where an edit's picture came from."""
-
-    FILE = "file"
-    DATA = "data"
-    URL = "url"
-    RESULT = "result"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The picture that an edit starts from, as it was sent.
-
-    Attributes:
-        kind: where it came from.
-        facts: of our own cleaned copy; `None` while an https source has not been fetched yet, or could not be.
-        blob: key of that copy in Blobs.
-        url: the https address as given; secret where it is signed.
-        parent: the earlier result, `red-car-4k7q/1`, where it is one.
-    """
-
-    kind: SourceKind
-    facts: ImageFacts | None = None
-    blob: str | None = None
-    url: str | None = None
-    parent: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One kept image of a job, number `n` from 1; `remote_url` is the provider's address, a secret."""
-
-    n: int
-    facts: ImageFacts
-    blob: str
-    seed: int | None = None
-    remote_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +136,9 @@ class Job:
         change: what the first output changed.
         warnings: told with every answer.
         agreed: the price that a person said yes to, where one was asked; the next provider may not cost more.
+        part: its place in the plan that it is a step of.
+        plan: its steps, where it is a plan; then it has runs in place of sends.
+        runs: what became of them so far.
     """
 
     id: str
@@ -197,16 +163,21 @@ class Job:
     change: Change | None = None
     warnings: tuple[str, ...] = ()
     agreed: Price | None = None
+    part: Part | None = None
+    plan: Plan | None = None
+    runs: tuple[Run, ...] = ()
 
     @property
     def status(self) -> JobStatus:
-        """What a caller is told, derived from the sends."""
-        return status_of(self.sends)
+        """What a caller is told, derived from the sends; a plan's from its runs."""
+        return (
+            status_of(self.sends) if self.plan is None else _status_of_plan(self.runs, ended=self.ended_at is not None)
+        )
 
     @property
     def searched(self) -> bool:
         """Whether a send of it is unknown and still looked for: then even an `unknown` job may go on by itself."""
-        return any(send.searched for send in self.sends)
+        return any(send.searched for send in self.sends) or any(run.job.searched for run in self.runs if run.job)
 
     @property
     def settled(self) -> bool:
@@ -216,15 +187,48 @@ class Job:
     @property
     def failure(self) -> Failure | None:
         """Why the job has no image: the telling failure of its sends, most serious first."""
-        failures = [send.failure for send in self.sends if send.failure is not None]
+        failures = [part.failure for part in (*self.sends, *self.runs) if part.failure is not None]
         unknown = [failure for failure in failures if failure.code == "outcome_unknown"]
         return next(iter(unknown or failures), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a plan's step, and what became of it: a job, or why there is none.
+
+    Attributes:
+        step: its step's id.
+        n: 1, or which of the fan-out's runs it is.
+        job: that was made for it, or taken over from the plan that this one resumes.
+        carried: whether it was taken over: it costs nothing here.
+        refused: why no job could be made; `None` with no job either: skipped, for what it starts from is not there.
+    """
+
+    step: str
+    n: int
+    job: Job | None = None
+    carried: bool = False
+    refused: Failure | None = None
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it has no picture; none where it was skipped."""
+        return self.refused if self.job is None else self.job.failure
+
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was tried."""
+        return self.job is None and self.refused is None
+
+
 def dropped(send: Send, now: datetime) -> Send:
     """End a send that never went out."""
-    cancelled = Cancelled("Cancelled before it was sent; nothing was charged.", fix="Nothing is left to do.")
-    return replace(send, state=SendState.CANCELLED, ended_at=now, failure=cancelled.failure)
+    return replace(send, state=SendState.CANCELLED, ended_at=now, failure=unsent())
+
+
+def unsent() -> Failure:
+    """Give why what was cancelled in time has no picture."""
+    return Cancelled("Cancelled before it was sent; nothing was charged.", fix="Nothing is left to do.").failure
 
 
 def priced(sends: Iterable[Send], unit: Unit) -> Price:
@@ -262,3 +266,15 @@ _BEST_FIRST = (
     (SendState.FAILED, JobStatus.FAILED),
     (SendState.CANCELLED, JobStatus.CANCELLED),
 )
+
+
+def _status_of_plan(runs: Iterable[Run], *, ended: bool) -> JobStatus:
+    """Derive a plan's status: while it runs, whether a step has begun; then the best of its steps' fates."""
+    states = {run.job.status for run in runs if run.job is not None}
+    if not ended:
+        return JobStatus.PROCESSING if states - {JobStatus.PENDING} else JobStatus.PENDING
+    refused = any(run.refused is not None and run.refused.code != Cancelled.code for run in runs)
+    for status in (JobStatus.COMPLETED, JobStatus.UNKNOWN, JobStatus.FAILED):
+        if status in states or (status is JobStatus.FAILED and refused):
+            return status
+    return JobStatus.CANCELLED

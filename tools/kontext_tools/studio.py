@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 import anyio
@@ -21,16 +22,16 @@ import anyio.to_thread
 from kontext_tools import drafting, images
 from kontext_tools.admitting import Admitting
 from kontext_tools.budget import Caps, Spending, Unit
-from kontext_tools.choosing import Choice, choose
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound
-from kontext_tools.inputs import Input, Inputs, require_prompt
-from kontext_tools.jobs import Job, JobStatus, SendState, Source
-from kontext_tools.originals import Originals, can_go
+from kontext_tools.inputs import Inputs, require_prompt
+from kontext_tools.jobs import Job, JobStatus, SendState
+from kontext_tools.originals import Originals
 from kontext_tools.providers.base import Offer, Provider
 from kontext_tools.references import nearest, parse_ref
+from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import ImageRow, Store
 from kontext_tools.stores.repeats import same_key
@@ -61,23 +62,21 @@ class Studio:
         self._store = store
         self._engine = engine
         self._inputs = inputs
-        self._originals = originals
         self._shelf = shelf
         self._providers = providers
-        self._order = tuple(order)
+        self._serving = Serving(inputs, originals, providers, clock, random, order=order)
         self._admitting = Admitting(store, clock, random, caps=caps)
         self._clock = clock
-        self._random = random
 
     @property
     def offers(self) -> dict[str, Offer]:
         """What each configured provider can do and costs, the sandbox last."""
-        return {name: provider.offer for name, provider in self._providers.items()}
+        return self._serving.offers
 
     @property
     def order(self) -> tuple[str, ...]:
         """The names that `auto` tries."""
-        return self._order
+        return self._serving.order
 
     async def edit_image(self, edit: Edit, call: Call) -> View | Quote:
         """Edit a picture. Raises any refusal of the tree, before anything is sent."""
@@ -186,38 +185,13 @@ class Studio:
             earlier = await self._store.job_of_key(call.owner, call.request_key)
             if earlier is not None:
                 return await self._wait(same_key(earlier, digest), call, joined=True)
-        choice, loaded = await self._served(edit, call.owner)
-        price = choice.offer.price.times(edit.num_images)
-        draft = drafting.draft(
-            tool, choice, loaded, call, key_digest=digest, now=self._clock.now(), random=self._random
-        )
-        job = replace(draft, request=self._providers[draft.provider].request(drafting.first_order(draft, choice.offer)))
+        load = None if edit.image is None else partial(self._inputs.load, call.owner, edit.image)
+        drafted = await self._serving.draft(tool, edit, load, call, key_digest=digest)
         if call.dry_run:
-            return await self._admitting.quote(job, price)
-        admission = await self._admitting.admit(job, price, call.yes)
+            return await self._admitting.quote(drafted.job, drafted.price)
+        admission = await self._admitting.admit(drafted.job, drafted.price, call.yes)
         self._engine.wake()
         return await self._wait(admission.job, call, joined=admission.joined)
-
-    async def _served(self, edit: Edit, owner: str) -> tuple[Choice, Input | None]:
-        """Find who serves, with a source that reaches it: by address, as bytes, or by an earlier result's address."""
-        choice = choose(edit, self.offers, order=self._order)
-        if edit.image is None:
-            return choice, None
-        loaded = await self._inputs.load(owner, edit.image)
-        unreachable: set[str] = set()
-        while True:
-            source = await self._reaching(choice.offer, owner, loaded.source)
-            if source is not None:
-                return choice, replace(loaded, source=source)
-            unreachable.add(choice.offer.name)
-            choice = choose(edit, self.offers, order=self._order, unreachable=unreachable)
-
-    async def _reaching(self, offer: Offer, owner: str, source: Source) -> Source | None:
-        if can_go(offer, source):
-            return source
-        if offer.takes_bytes:
-            return await self._inputs.fetched(source)
-        return await self._originals.addressed(owner, source)
 
     async def _wait(self, job: Job, call: Call, *, joined: bool = False) -> View:
         deadline = self._clock.monotonic() + call.wait_s

@@ -145,7 +145,7 @@ def test_a_jobs_document_comes_back_as_it_went(job: Job) -> None:
     back = records.job_fields(records.job_doc(job))
     assert back == {name: getattr(job, name) for name in back}
     assert sorted(back) == snapshot(
-        ["agreed", "change", "depth", "edit", "model", "request", "sent_prompt", "source", "warnings"]
+        ["agreed", "change", "depth", "edit", "model", "part", "plan", "request", "sent_prompt", "source", "warnings"]
     )
 
 

@@ -11,7 +11,8 @@ import pytest
 from kontext_tools.budget import Unit
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.stores import schema
-from kontext_tools.stores.sqlite import SqliteStore, translated
+from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite_file import translated
 from support.rows import a_job, admit
 
 pytestmark = pytest.mark.anyio

@@ -19,14 +19,8 @@ from typing import Any, Protocol
 from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.changes import Change
 from kontext_tools.jobs import Job, Output, Send, Source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """What became of a call: its own job, or the earlier one that it joined."""
-
-    job: Job
-    joined: bool
+from kontext_tools.stores.plans import Admission as Admission
+from kontext_tools.stores.plans import PlanStore
 
 
 class Leasehold(Protocol):
@@ -109,7 +103,7 @@ class ImageRow:
     parent: str | None
 
 
-class Store(Protocol):
+class Store(PlanStore, Protocol):
     """Where jobs, their sends, their images and the ledger live."""
 
     async def open(self) -> None:

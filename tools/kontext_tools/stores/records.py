@@ -20,6 +20,7 @@ from kontext_tools.edits import Edit
 from kontext_tools.errors import Failure, StorageDamaged
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Send, SendState, Sought, Source, SourceKind
+from kontext_tools.plans import Part, Plan, Step
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,12 +80,54 @@ def _price_from(amount: str | None, unit: str) -> Price:
 _OF_AN_EDIT = tuple(field.name for field in fields(Edit))
 
 
+def _edit_to_dict(edit: Edit) -> dict[str, Any]:
+    return {name: getattr(edit, name) for name in _OF_AN_EDIT} | {"given": sorted(edit.given)}
+
+
+def _edit_from(data: dict[str, Any]) -> Edit:
+    fields_: dict[str, Any] = data | {"given": frozenset(data["given"])}
+    return Edit(**fields_)
+
+
+def _plan_to_dict(plan: Plan) -> dict[str, Any]:
+    return {
+        "steps": [
+            {
+                "id": step.id,
+                "edit": _edit_to_dict(step.edit),
+                "source": None if step.source is None else source_to_dict(step.source),
+                "depth": step.depth,
+            }
+            for step in plan.steps
+        ],
+        "max_cost": None if plan.max_cost is None else _price_to_list(plan.max_cost),
+        "resumed_from": plan.resumed_from,
+        "agreed": plan.agreed,
+    }
+
+
+def _plan_from(data: dict[str, Any]) -> Plan:
+    return Plan(
+        steps=tuple(
+            Step(
+                id=step["id"],
+                edit=_edit_from(step["edit"]),
+                source=None if step["source"] is None else source_from_dict(step["source"]),
+                depth=step["depth"],
+            )
+            for step in data["steps"]
+        ),
+        max_cost=None if data["max_cost"] is None else _price_from(*data["max_cost"]),
+        resumed_from=data["resumed_from"],
+        agreed=data["agreed"],
+    )
+
+
 def job_doc(job: Job) -> str:
     """Give the document of a job: what no column holds."""
-    edit = {name: getattr(job.edit, name) for name in _OF_AN_EDIT} | {"given": sorted(job.edit.given)}
     return json.dumps(
         {
-            "edit": edit,
+            "edit": _edit_to_dict(job.edit),
             "source": None if job.source is None else source_to_dict(job.source),
             "sent_prompt": job.sent_prompt,
             "request": job.request,
@@ -93,6 +136,8 @@ def job_doc(job: Job) -> str:
             "change": None if job.change is None else job.change.to_dict(),
             "warnings": list(job.warnings),
             "agreed": None if job.agreed is None else _price_to_list(job.agreed),
+            "part": None if job.part is None else [job.part.plan_id, job.part.step, job.part.run],
+            "plan": None if job.plan is None else _plan_to_dict(job.plan),
         },
         ensure_ascii=False,
     )
@@ -123,9 +168,8 @@ def _sound(read: Callable[P, T]) -> Callable[P, T]:
 def job_fields(doc: str) -> dict[str, Any]:
     """Read what `job_doc` gave, as arguments of `Job`."""
     data = json.loads(doc)
-    edit: dict[str, Any] = data["edit"] | {"given": frozenset(data["edit"]["given"])}
     return {
-        "edit": Edit(**edit),
+        "edit": _edit_from(data["edit"]),
         "source": None if data["source"] is None else source_from_dict(data["source"]),
         "sent_prompt": data["sent_prompt"],
         "request": data["request"],
@@ -135,7 +179,20 @@ def job_fields(doc: str) -> dict[str, Any]:
         "warnings": tuple(data["warnings"]),
         # Jobs of before there was a question have none.
         "agreed": None if data.get("agreed") is None else _price_from(*data["agreed"]),
+        # Nor were there plans.
+        "part": None if data.get("part") is None else _part_from(*data["part"]),
+        "plan": None if data.get("plan") is None else _plan_from(data["plan"]),
     }
+
+
+def _part_from(plan_id: str, step: str, run: int) -> Part:
+    return Part(plan_id=plan_id, step=step, run=run)
+
+
+@_sound
+def failure_from(doc: str) -> Failure:
+    """Read a failure's document."""
+    return Failure.from_dict(json.loads(doc))
 
 
 _IN_COLUMNS = frozenset({"job_id", "n", "state", "due_at", "fence"})

@@ -100,12 +100,32 @@ def m005_lost_sends(db: sqlite3.Connection) -> None:
         db.execute("UPDATE sends SET remote_id = ? WHERE job_id = ? AND n = ?", (remote_id, job_id, n))
 
 
+def m007_plans(db: sqlite3.Connection) -> None:
+    """Create the plans that run, each due under a lease, and what became of their runs: a job, or why there is none."""
+    for statement in (
+        """CREATE TABLE plans (
+            job_id TEXT PRIMARY KEY REFERENCES jobs (id), due_us INTEGER, lease_owner TEXT,
+            lease_us INTEGER NOT NULL DEFAULT 0
+        ) STRICT""",
+        "CREATE INDEX plans_due ON plans (due_us) WHERE due_us IS NOT NULL",
+        # A run's place is taken once: that, and no lease, is what keeps a step from being sent twice.
+        """CREATE TABLE runs (
+            plan_id TEXT NOT NULL REFERENCES plans (job_id), step TEXT NOT NULL, n INTEGER NOT NULL,
+            job_id TEXT REFERENCES jobs (id), carried INTEGER NOT NULL DEFAULT 0, refused TEXT,
+            PRIMARY KEY (plan_id, step, n)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX runs_jobs ON runs (job_id) WHERE job_id IS NOT NULL",
+    ):
+        db.execute(statement)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_sends_outputs_ledger,
     m002_gates,
     m003_lines,
     m004_answers,
     m005_lost_sends,
+    m007_plans,
 )
 
 

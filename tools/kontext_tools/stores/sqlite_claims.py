@@ -226,7 +226,8 @@ def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -
 
 def release(db: sqlite3.Connection, process: str) -> None:
     """Give the leases of a process back."""
-    db.execute("UPDATE sends SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ?", (process,))
+    for table in ("sends", "plans"):
+        db.execute(f"UPDATE {table} SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ?", (process,))  # noqa: S608  # constants
 
 
 def give_back(db: sqlite3.Connection, held: Leasehold, *, due_at: datetime, aside: bool) -> None:

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from kontext_tools.budget import Unit, from_nano
 from kontext_tools.images import ImageFacts
-from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.jobs import Job, Output, Run, Send
+from kontext_tools.plans import Plan
 from kontext_tools.stores import records
 from kontext_tools.stores.base import ImageRow
 
@@ -44,6 +45,7 @@ def sends_of(db: sqlite3.Connection, job_id: str, *, but: int = 0) -> tuple[Send
 def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
     ident, owner, tool, provider, created, ended, fingerprint, key, digest, delivered, cancel, doc = row
     outputs = db.execute(f"SELECT {_OUTPUT} FROM outputs WHERE job_id = ? ORDER BY n", (ident,))  # noqa: S608  # constant
+    facts = records.job_fields(str(doc))
     return Job(
         id=str(ident),
         owner=str(owner),
@@ -58,7 +60,24 @@ def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
         cancel_requested=bool(cancel),
         sends=sends_of(db, str(ident)),
         outputs=tuple(_output(out) for out in outputs),
-        **records.job_fields(str(doc)),
+        runs=() if facts["plan"] is None else _runs(db, str(ident), facts["plan"]),
+        **facts,
+    )
+
+
+def _runs(db: sqlite3.Connection, plan_id: str, plan: Plan) -> tuple[Run, ...]:
+    """Give what became of a plan's runs so far, in the order of its steps."""
+    rows = db.execute("SELECT step, n, job_id, carried, refused FROM runs WHERE plan_id = ?", (plan_id,)).fetchall()
+    order = {step.id: i for i, step in enumerate(plan.steps)}
+    return tuple(
+        Run(
+            step=step,
+            n=n,
+            job=None if job_id is None else job(db, job_id),
+            carried=bool(carried),
+            refused=None if refused is None else records.failure_from(refused),
+        )
+        for step, n, job_id, carried, refused in sorted(rows, key=lambda row: (order[row[0]], row[1]))
     )
 
 

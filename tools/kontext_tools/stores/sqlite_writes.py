@@ -1,7 +1,7 @@
 """The SQLite store's writes, each the inside of one transaction that has the lock. Above: sqlite. Below: records.
 
-The rules that must hold between processes stand here and nowhere else: one job for a request_key, one for an
-identical call, money reserved with the job, no write under a stale fence, no intent after a cancel.
+The rules that must hold between processes stand here and in `sqlite_admits` and nowhere else: no write under a stale
+fence, no intent after a cancel, a plan looked at when a step of it ends.
 """
 
 from __future__ import annotations
@@ -11,86 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from kontext_tools.budget import Caps, Price, day_of
+from kontext_tools.budget import Caps, day_of
 from kontext_tools.doubts import resolved
-from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.jobs import Job, Output, Send, SendState, Sought, dropped, may_move, priced, status_of
-from kontext_tools.stores import records, sqlite_ledger, sqlite_reads
-from kontext_tools.stores.base import Admission, Handover, JobNews, Saved
-from kontext_tools.stores.repeats import joinable, same_key
+from kontext_tools.stores import records, sqlite_ledger, sqlite_plans, sqlite_reads
+from kontext_tools.stores.base import Handover, JobNews, Saved
+from kontext_tools.stores.sqlite_admits import add_send, check_day
 from kontext_tools.stores.sqlite_ledger import Account
 from kontext_tools.stores.sqlite_reads import ACTIVE
-
-
-def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None) -> Admission:
-    """Record a job and reserve its money, or give the earlier one that it repeats."""
-    earlier = _repeated(db, job, now)
-    if earlier is not None:
-        return Admission(job=earlier, joined=True)
-    caps.check_call(price)
-    _check_day(db, caps, price, Account(owner=job.owner, day=day_of(now)), now)
-    # Last: nobody is asked about what would be joined or refused.
-    caps.check_agreed(price, job.agreed)
-    if nonce is not None:
-        _burn(db, nonce, job, now)
-    parent = None if job.source is None else job.source.parent
-    try:
-        db.execute(
-            """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
-                request_key, key_digest, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (
-                job.id,
-                job.owner,
-                job.tool,
-                job.status.value,
-                job.edit.label,
-                job.edit.prompt,
-                job.provider,
-                parent,
-                records.to_us(job.created_at),
-                job.fingerprint,
-                job.request_key or None,
-                job.key_digest,
-                records.job_doc(job),
-            ),
-        )
-    except sqlite3.IntegrityError:
-        raise LookupError(job.id) from None
-    for send in job.sends:
-        _add_send(db, job, send, now)
-    return Admission(job=job, joined=False)
-
-
-def _check_day(db: sqlite3.Connection, caps: Caps, price: Price, account: Account, now: datetime) -> None:
-    if price.unit in caps.daily:
-        spent = sqlite_reads.counted(db, account.owner, day=account.day, unit=price.unit, today=day_of(now))
-        caps.check_day(price, spent)
-
-
-def _burn(db: sqlite3.Connection, nonce: str, job: Job, now: datetime) -> None:
-    """Let a person's yes buy this job, and nothing else ever again."""
-    try:
-        db.execute("INSERT INTO answers VALUES (?, ?, ?)", (nonce, job.id, records.to_us(now)))
-    except sqlite3.IntegrityError:
-        raise ConfirmationNeeded(
-            "Nothing was sent: that yes has bought its picture already, and a person wants to be asked again.",
-            fix="Ask the person whether they want it once more, and call again.",
-        ) from None
-
-
-def _add_send(db: sqlite3.Connection, job: Job, send: Send, now: datetime) -> None:
-    db.execute(
-        "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES (?, ?, ?, ?, ?, ?)",
-        (job.id, send.n, send.provider, send.state.value, records.to_us(send.due_at), records.send_doc(send)),
-    )
-    sqlite_ledger.reserve(db, Account.of(job), send, now)
-
-
-def _repeated(db: sqlite3.Connection, job: Job, now: datetime) -> Job | None:
-    if job.request_key:
-        earlier = sqlite_reads.job_of_key(db, job.owner, job.request_key)
-        return None if earlier is None else same_key(earlier, job.key_digest)
-    return joinable(sqlite_reads.newest_twin(db, job.owner, job.fingerprint), now)
 
 
 def save(
@@ -166,11 +94,11 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     whole = priced([*handover.sends, *(other for other in job.sends if other.n != send.n)], price.unit)
     caps.check_call(whole)
     caps.check_agreed(whole, job.agreed)
-    _check_day(db, caps, price, account, now)
+    check_day(db, caps, price, account, now)
     _write_send(db, first, release=True)
     sqlite_ledger.reserve(db, account, first, now)
     for other in others:
-        _add_send(db, job, other, now)
+        add_send(db, job, other, now)
     told = replace(job, model=handover.model, request=handover.request, warnings=(*job.warnings, handover.warning))
     db.execute("UPDATE jobs SET provider = ?, doc = ? WHERE id = ?", (handover.provider, records.job_doc(told), job.id))
     _refresh(db, first, now)
@@ -206,6 +134,10 @@ def request_cancel(db: sqlite3.Connection, owner: str, job_id: str, *, now: date
     if job is None or job.status.ended:
         return job
     db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (job_id,))
+    sqlite_plans.make_due(db, job_id, now=now)
+    for run in job.runs:
+        if run.job is not None and not run.carried:
+            request_cancel(db, owner, run.job.id, now=now)
     for send in job.sends:
         if send.state is SendState.QUEUED:
             ended = dropped(send, now)
@@ -257,11 +189,13 @@ def _refresh(db: sqlite3.Connection, send: Send, now: datetime, *, alone: bool =
     """
     status = status_of([send, *(() if alone else sqlite_reads.sends_of(db, send.job_id, but=send.n))])
     ended_us = records.to_us(now) if status.ended else None
-    db.execute(
+    changed = db.execute(
         """UPDATE jobs SET status = ?1, ended_us = ?2
             WHERE id = ?3 AND (status <> ?1 OR (ended_us IS NULL) <> (?2 IS NULL))""",
         (status.value, ended_us, send.job_id),
     )
+    if changed.rowcount:
+        sqlite_plans.wake(db, send.job_id, now=now)
 
 
 def _keep(db: sqlite3.Connection, job_id: str, owner: str, output: Output, now: datetime) -> None:

@@ -1,0 +1,119 @@
+"""What a plan does next, and what a resumed one takes over; pure, from what became of its runs so far.
+
+What this is: which runs may start, which are skipped, whether all is done. What it is not: the steps (`plans`) or the
+doing (`planner`). Above: planner, planning. Below: jobs, plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kontext_tools.errors import Failure
+from kontext_tools.jobs import Job, JobStatus, Run, unsent
+from kontext_tools.plans import Plan, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A run whose picture is there: start it, from that reference where it starts from another step."""
+
+    step: Step
+    run: int
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """A run that will never start: skipped, or dropped by a cancel."""
+
+    step: Step
+    run: int
+    failure: Failure | None = None
+
+
+def moves(job: Job) -> list[Start | Leave]:
+    """Give what can be decided at this moment, each step after the one that it starts from."""
+    assert job.plan is not None
+    known = {(run.step, run.n): run for run in job.runs}
+    decided: list[Start | Leave] = []
+    for step, n in every_run(job.plan):
+        if (step.id, n) in known:
+            continue
+        move = Leave(step=step, run=n, failure=unsent()) if job.cancel_requested else _move(job.plan, step, n, known)
+        if move is None:
+            continue
+        decided.append(move)
+        if isinstance(move, Leave):
+            known[step.id, n] = Run(step=step.id, n=n, refused=move.failure)
+    return decided
+
+
+def done(job: Job) -> bool:
+    """Whether every run has come to its end: nothing more happens by itself."""
+    assert job.plan is not None
+    expected = sum(job.plan.runs_of.values())
+    return len(job.runs) == expected and all(run.job is None or run.job.settled for run in job.runs)
+
+
+def carried(plan: Plan, earlier: Job) -> tuple[Run, ...]:
+    """Give the runs that a new plan takes over from the ended one that it resumes.
+
+    A run that made its pictures is taken over where its step reads the same and its source is the same. One that ended
+    `unknown` is taken over wherever its step reads the same: it may have been charged, and is not sent again.
+    """
+    assert earlier.plan is not None
+    before = {(run.step, run.n): run for run in earlier.runs}
+    taken: dict[tuple[str, int], Run] = {}
+    for step, n in every_run(plan):
+        old, run = earlier.plan.by_id.get(step.id), before.get((step.id, n))
+        if old is None or run is None or run.job is None or _text(step) != _text(old):
+            continue
+        unknown = run.job.status is JobStatus.UNKNOWN
+        if unknown or (run.job.status is JobStatus.COMPLETED and _same_source(plan, step, n, old, taken)):
+            taken[step.id, n] = Run(step=step.id, n=n, job=run.job, carried=True)
+    return tuple(taken.values())
+
+
+def every_run(plan: Plan) -> Iterator[tuple[Step, int]]:
+    """Give every run of a plan, each step after the one that it starts from."""
+    for step in plan.in_order:
+        for n in range(1, plan.runs_of[step.id] + 1):
+            yield step, n
+
+
+def same_steps(plan: Plan, other: Plan) -> bool:
+    """Whether two plans ask for the same, step by step."""
+    ours, theirs = ([(step.id, _text(step), _source(step)) for step in each.steps] for each in (plan, other))
+    return ours == theirs
+
+
+def _move(plan: Plan, step: Step, n: int, known: dict[tuple[str, int], Run]) -> Start | Leave | None:
+    origin = plan.origin(step, n)
+    if origin is None:
+        return Start(step=step, run=n)
+    before = known.get(origin[:2])
+    if before is None:
+        return None
+    if before.job is not None and any(output.n == origin[2] for output in before.job.outputs):
+        return Start(step=step, run=n, ref=f"{before.job.id}/{origin[2]}")
+    if before.job is not None and not before.job.settled:
+        return None
+    return Leave(step=step, run=n)
+
+
+def _same_source(plan: Plan, step: Step, n: int, old: Step, taken: dict[tuple[str, int], Run]) -> bool:
+    origin = plan.origin(step, n)
+    if origin is None:
+        return _source(step) == _source(old)
+    before = taken.get(origin[:2])
+    return before is not None and before.job is not None and before.job.status is JobStatus.COMPLETED
+
+
+def _text(step: Step) -> tuple[object, ...]:
+    return (step.edit.image, *sorted((name, str(value)) for name, value in step.edit.parameters().items()))
+
+
+def _source(step: Step) -> str | None:
+    source = step.source
+    return None if source is None else source.url or (source.facts and source.facts.sha256) or ""
