@@ -15,6 +15,7 @@ from random import Random
 
 from kontext_server.adapters import configured
 from kontext_server.settings import Settings
+from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
@@ -25,8 +26,11 @@ from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.originals import Originals
+from kontext_tools.planner import Planner
+from kontext_tools.planning import Planning
 from kontext_tools.providers.base import Offer
 from kontext_tools.redaction import Redactor
+from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
@@ -44,6 +48,7 @@ class App:
     settings: Settings
     studio: Studio
     engine: Engine
+    planner: Planner
     path_of: Callable[[str], Path | None]
     _store: SqliteStore
     _http: Http
@@ -58,7 +63,7 @@ class App:
         """Open the store, drive jobs for as long as the block lasts, let go of everything."""
         await self._store.open()
         try:
-            async with self.engine.running():
+            async with self.engine.running(), self.planner.running():
                 yield
         finally:
             await self._http.aclose()
@@ -96,16 +101,27 @@ def build(
     )
     steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps)
     engine = Engine(store, providers, steps, clock)
+    inputs = Inputs(store, blobs, sources, shelf)
+    serving = Serving(inputs, originals, providers, clock, random, order=order)
+    admitting = Admitting(store, clock, random, caps=caps)
+    planner = Planner(store, engine, serving, inputs, admitting, clock)
     studio = Studio(
         store=store,
         engine=engine,
-        inputs=Inputs(store, blobs, sources, shelf),
-        originals=originals,
+        planner=planner,
+        planning=Planning(serving, inputs, admitting, clock, random),
+        serving=serving,
+        admitting=admitting,
+        inputs=inputs,
         shelf=shelf,
-        providers=providers,
-        order=order,
-        caps=caps,
         clock=clock,
-        random=random,
     )
-    return App(settings=settings, studio=studio, engine=engine, path_of=blobs.path, _store=store, _http=http)
+    return App(
+        settings=settings,
+        studio=studio,
+        engine=engine,
+        planner=planner,
+        path_of=blobs.path,
+        _store=store,
+        _http=http,
+    )

@@ -12,6 +12,7 @@ from random import Random
 import anyio
 from PIL import Image
 
+from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
@@ -22,7 +23,10 @@ from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.jobs import Job, SendState
 from kontext_tools.originals import Originals
+from kontext_tools.planner import Planner
+from kontext_tools.planning import Planning
 from kontext_tools.providers.base import Provider, RemoteOutput
+from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
@@ -108,22 +112,25 @@ async def workshop(
     caps = caps or Caps.none()
     steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps)
     engine = Engine(store, by_name, steps, clock)
+    inputs = Inputs(store, blobs, sources, shelf)
+    serving = Serving(inputs, originals, by_name, clock, random, order=order)
+    admitting = Admitting(store, clock, random, caps=caps)
+    planner = Planner(store, engine, serving, inputs, admitting, clock)
     studio = Studio(
         store=store,
         engine=engine,
-        inputs=Inputs(store, blobs, sources, shelf),
-        originals=originals,
+        planner=planner,
+        planning=Planning(serving, inputs, admitting, clock, random),
+        serving=serving,
+        admitting=admitting,
+        inputs=inputs,
         shelf=shelf,
-        providers=by_name,
-        order=order,
-        caps=caps,
         clock=clock,
-        random=random,
     )
     made = Workshop(folder=folder, clock=clock, store=store, engine=engine, studio=studio, steps=steps, archive=archive)
     try:
         if running:
-            async with engine.running():
+            async with engine.running(), planner.running():
                 yield made
         else:
             yield made

@@ -23,6 +23,7 @@ from kontext_tools.budget import (
     parse_caps,
     parse_price,
     plain,
+    summed,
     to_nano,
     total,
 )
@@ -147,8 +148,15 @@ def test_a_total_is_as_certain_as_its_weakest_part() -> None:
 
 
 def test_dollars_and_credits_are_never_added() -> None:
-    with pytest.raises(ValueError, match="units"):
-        total([cost("1"), cost("1", unit=Unit.CREDIT)])
+    assert total([cost("1"), cost("1", unit=Unit.CREDIT)]) == cost(None, Basis.UNKNOWN)
+    assert total([cost("1"), cost("0", unit=Unit.CREDIT)]) == cost("1")
+
+
+def test_prices_are_summed_by_their_units() -> None:
+    a, b = Price(amount=Decimal("0.04"), unit=Unit.USD), Price(amount=Decimal(120), unit=Unit.CREDIT)
+    assert summed([a, b, a]) == (Price(amount=Decimal("0.08"), unit=Unit.USD), b)
+    assert summed([a, Price(amount=None, unit=Unit.USD)]) == (Price(amount=None, unit=Unit.USD),)
+    assert summed([]) == ()
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,17 @@ def test_a_raised_failure_carries_what_is_told(leaf: type[KontextError]) -> None
     assert leaf("It broke.", fix="Mend it.").failure.billed is leaf.billed
 
 
-def test_a_failure_is_named_after_its_job_and_stays_the_same_error() -> None:
-    error = errors.Moderated("Refused.", fix="Reword it.")
-    assert error.of_job("red-car-4k7q") is error
-    assert error.failure.job_id == "red-car-4k7q" and error.failure.fix == "Reword it."
+def test_a_failure_is_told_with_its_place_and_stays_the_same_error() -> None:
+    error = errors.InvalidArgument("seed is no number.", fix="Give a number.", field="seed")
+    assert error.within("steps[1]") is error
+    assert error.failure.to_dict() == {
+        "code": "invalid_argument",
+        "message": "In steps[1]: seed is no number.",
+        "fix": "In steps[1]: Give a number.",
+        "field": "steps[1].seed",
+        "retryable": False,
+        "billed": "no",
+    }
 
 
 FAILURES = st.builds(

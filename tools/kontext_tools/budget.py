@@ -7,7 +7,7 @@ units are never converted into each other. What it is not: the ledger's rows (`s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -92,20 +92,13 @@ FREE = Cost(amount=Decimal(0), unit=Unit.USD, basis=Basis.REPORTED)
 """A provider said, or its pages say, that this was not charged."""
 
 
-def total(costs: Iterable[Cost]) -> Cost | None:
-    """Add costs of one unit; the weakest basis wins. `None` for no costs.
-
-    Raises:
-        ValueError: the costs are in different units.
-    """
-    parts = list(costs)
+def total(costs: Sequence[Cost]) -> Cost | None:
+    """Add costs; the weakest basis wins. `None` for no costs; unknown where they are in different units."""
+    parts = [part for part in costs if part.amount != 0] or list(costs)[:1]
     if not parts:
         return None
-    units = {part.unit for part in parts}
-    if len(units) > 1:
-        raise ValueError("costs in different units are never added")
     unit = parts[0].unit
-    if any(part.amount is None for part in parts):
+    if any(part.amount is None or part.unit is not unit for part in parts):
         return Cost(amount=None, unit=unit, basis=Basis.UNKNOWN)
     amount = sum((part.amount for part in parts if part.amount is not None), Decimal(0))
     reported = all(part.basis is Basis.REPORTED for part in parts)

@@ -41,3 +41,10 @@ def decoded(uri: str, *, max_bytes: int) -> bytes | None:
     if len(data) > max_bytes:
         raise OverflowError("the data URI is too large")
     return data or None
+
+
+def as_stored(text: str | None) -> str | None:
+    """Give an image argument as a row keeps it: a data URI without its data."""
+    if text is None or not is_data_uri(text):
+        return text
+    return text.partition(",")[0][:100] + ",…"

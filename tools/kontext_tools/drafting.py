@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from random import Random
@@ -18,8 +18,9 @@ from typing import Any
 from kontext_tools import prompting
 from kontext_tools.budget import Price
 from kontext_tools.choosing import Choice
+from kontext_tools.data_uris import as_stored
 from kontext_tools.edits import Edit
-from kontext_tools.inputs import Input, as_stored
+from kontext_tools.inputs import Input
 from kontext_tools.jobs import Job, Send, SendState, Source, SourceKind
 from kontext_tools.providers.base import Attachment, Offer, Order
 from kontext_tools.questions import Question, Yes
@@ -103,21 +104,28 @@ def digest(tool: str, edit: Edit, **also: Any) -> str:
     return _sha256({"tool": tool, "provider": edit.provider, **edit.parameters(), **also})
 
 
-def question(job: Job, price: Price) -> Question:
-    """Give what a person is asked before a job of this price is sent; each time with a nonce of its own."""
+def question(job: Job, prices: Sequence[Price], images: int) -> Question:
+    """Give what a person is asked before a job of this price is sent; each time with a nonce of its own.
+
+    Args:
+        job: as drafted.
+        prices: of all that it sends, one for each unit.
+        images: how many pictures those are.
+    """
+    price = " and ".join(map(str, prices))
     asked = {
         "owner": job.owner,
         "call": job.fingerprint,
         "request_key": job.request_key,
         "provider": job.provider,
         "model": job.model,
-        "price": str(price),
+        "price": price,
     }
     return Question(
         tool=job.tool,
         provider=job.provider,
-        images=job.edit.num_images,
-        price=str(price),
+        images=images,
+        price=price,
         prompt=job.edit.prompt,
         yes=Yes(binding=_sha256(asked), nonce=secrets.token_urlsafe(NONCE_BYTES)),
     )

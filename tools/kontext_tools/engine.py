@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,6 +72,7 @@ class Engine:
         self._driven = 0
         self._stopped: list[_Stopped] = []
         self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
+        self._listeners: list[Callable[[str], None]] = []
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -109,6 +110,17 @@ class Engine:
             self._waiting[job_id].discard(event)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
+
+    def tells(self, listener: Callable[[str], None]) -> None:
+        """Call a listener with the job's id at every change of a job in this process."""
+        self._listeners.append(listener)
+
+    def tell(self, job_id: str) -> None:
+        """Wake who waits for a job: it changed."""
+        for event in self._waiting.get(job_id, ()):
+            event.set()
+        for listener in self._listeners:
+            listener(job_id)
 
     async def cancel(self, job_id: str) -> bool:
         """Ask the provider to cancel every send that is there; false where it cannot or would not."""
@@ -195,7 +207,7 @@ class Engine:
             self._stopped.append(_Stopped(claim=claim))
         finally:
             self._driven -= 1
-            self._tell(job_id)
+            self.tell(job_id)
             self.wake()
         await self._give_back()
 
@@ -210,10 +222,6 @@ class Engine:
                 log.warning("a lease was not given back: %s", error.failure.code)
                 self._stopped.append(stopped)
                 return
-
-    def _tell(self, job_id: str) -> None:
-        for event in self._waiting.get(job_id, ()):
-            event.set()
 
     async def _renew(self) -> None:
         never = anyio.Event()

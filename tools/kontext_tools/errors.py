@@ -116,9 +116,11 @@ class KontextError(Exception):
             job_id=job_id,
         )
 
-    def of_job(self, job_id: str) -> KontextError:
-        """Name the job that this failure belongs to; the same error comes back."""
-        self.failure = replace(self.failure, job_id=job_id)
+    def within(self, place: str) -> KontextError:
+        """Name the place of the call that this failure is about, such as `steps[1]`; the same error comes back."""
+        told = self.failure
+        field = place if told.field is None else f"{place}.{told.field}"
+        self.failure = replace(told, message=f"In {place}: {told.message}", fix=f"In {place}: {told.fix}", field=field)
         return self
 
 

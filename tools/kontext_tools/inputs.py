@@ -1,7 +1,7 @@
 """An image argument becomes the source of a job: an earlier result, a file, an address, a data URI.
 
 What this is: the order in which an argument is read, and the refusals about references. What it is not: the reading
-of bytes (`sources`). Above: studio. Below: shelf, sources, data_uris, references, stores.base.
+of bytes (`sources`). Above: serving, planning, studio. Below: shelf, sources, data_uris, references, stores.base.
 """
 
 from __future__ import annotations
@@ -156,13 +156,6 @@ def _no_such_image(job: Job, by_number: dict[int, Output]) -> UnknownRef:
         field="image",
         job_id=job.id,
     )
-
-
-def as_stored(text: str | None) -> str | None:
-    """Give an image argument as a row keeps it: a data URI without its data."""
-    if text is None or not is_data_uri(text):
-        return text
-    return text.partition(",")[0][:100] + ",…"
 
 
 def require_prompt(prompt: str) -> None:

@@ -185,6 +185,12 @@ class Job:
         return self.status.ended and not any(send.likely for send in self.sends)
 
     @property
+    def images(self) -> list[tuple[Job, Output]]:
+        """Its kept images with the jobs that they are named after: its own, or those of a plan's steps."""
+        holders = [self] if self.plan is None else [run.job for run in self.runs if run.job is not None]
+        return [(holder, output) for holder in holders for output in holder.outputs]
+
+    @property
     def failure(self) -> Failure | None:
         """Why the job has no image: the telling failure of its sends, most serious first."""
         failures = [part.failure for part in (*self.sends, *self.runs) if part.failure is not None]

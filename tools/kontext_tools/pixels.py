@@ -11,6 +11,7 @@ changes, providers.painting. Below: formats.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -162,8 +163,9 @@ def fitted(image: Image.Image, width_px: int, height_px: int) -> Image.Image:
 
 
 def sheet(pictures: Sequence[Image.Image], longest_px: int) -> Image.Image:
-    """Lay RGB pictures out on white in two columns, each in the middle of its cell, never enlarged."""
-    columns, rows = 2, -(-len(pictures) // 2)
+    """Lay RGB pictures out on white, as wide as high, each in the middle of its cell, never enlarged."""
+    columns = max(2, math.isqrt(len(pictures) - 1) + 1)
+    rows = -(-len(pictures) // columns)
     box = [max(1, (longest_px - SHEET_GAP_PX * (count - 1)) // count) for count in (columns, rows)]
     cells = [fitted(picture, box[0], box[1]) for picture in pictures]
     width, height = (max(side) + SHEET_GAP_PX for side in zip(*(cell.size for cell in cells), strict=True))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kontext_tools.data_uris import as_stored
 from kontext_tools.errors import Failure
-from kontext_tools.jobs import Job, JobStatus, Run, unsent
+from kontext_tools.jobs import Job, JobStatus, Output, Run, unsent
 from kontext_tools.plans import Plan, Step
 
 
@@ -82,10 +83,45 @@ def every_run(plan: Plan) -> Iterator[tuple[Step, int]]:
             yield step, n
 
 
-def same_steps(plan: Plan, other: Plan) -> bool:
-    """Whether two plans ask for the same, step by step."""
-    ours, theirs = ([(step.id, _text(step), _source(step)) for step in each.steps] for each in (plan, other))
+def to_send(plan: Plan, taken: tuple[Run, ...]) -> dict[str, int]:
+    """Give how many runs of each step are yet to be sent: none that was taken over, or waits for an unknown one."""
+    known = {(run.step, run.n): run for run in taken}
+    doomed = {place for place, run in known.items() if run.job is None or run.job.status is not JobStatus.COMPLETED}
+    counts: dict[str, int] = {}
+    for step, n in every_run(plan):
+        origin = plan.origin(step, n)
+        if (step.id, n) in known:
+            continue
+        if origin is not None and origin[:2] in doomed:
+            doomed.add((step.id, n))
+            continue
+        counts[step.id] = counts.get(step.id, 0) + 1
+    return counts
+
+
+def shown(job: Job) -> list[Output]:
+    """Give the pictures that stand for a job: its own, or those of a plan that nothing went on from."""
+    if job.plan is None:
+        return list(job.outputs)
+    gone_on = {job.plan.origin(step, n) for step, n in every_run(job.plan)}
+    return [
+        output
+        for run in job.runs
+        if run.job is not None
+        for output in run.job.outputs
+        if (run.step, run.n, output.n) not in gone_on
+    ]
+
+
+def same_words(plan: Plan, other: Plan) -> bool:
+    """Whether two plans ask for the same, step by step, by the words of the call."""
+    ours, theirs = ([(step.id, _text(step)) for step in each.steps] for each in (plan, other))
     return ours == theirs
+
+
+def identity(plan: Plan) -> list[list[str]]:
+    """Give what makes two calls of run_plan identical: every step's words and picture, and what they go on from."""
+    return [[plan.resumed_from or ""], *([step.id, repr(_text(step)), _source(step) or ""] for step in plan.steps)]
 
 
 def _move(plan: Plan, step: Step, n: int, known: dict[tuple[str, int], Run]) -> Start | Leave | None:
@@ -111,7 +147,7 @@ def _same_source(plan: Plan, step: Step, n: int, old: Step, taken: dict[tuple[st
 
 
 def _text(step: Step) -> tuple[object, ...]:
-    return (step.edit.image, *sorted((name, str(value)) for name, value in step.edit.parameters().items()))
+    return (as_stored(step.edit.image), *sorted((name, str(value)) for name, value in step.edit.parameters().items()))
 
 
 def _source(step: Step) -> str | None:

@@ -14,28 +14,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from random import Random
 
 import anyio
 import anyio.to_thread
 
 from kontext_tools import drafting, images
 from kontext_tools.admitting import Admitting
-from kontext_tools.budget import Caps, Spending, Unit
+from kontext_tools.budget import Spending, Unit
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound
 from kontext_tools.inputs import Inputs, require_prompt
 from kontext_tools.jobs import Job, JobStatus, SendState
-from kontext_tools.originals import Originals
-from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.planner import Planner
+from kontext_tools.planning import Asked, Planning, not_a_plan
+from kontext_tools.providers.base import Offer
 from kontext_tools.references import nearest, parse_ref
+from kontext_tools.runs import shown
 from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import ImageRow, Store
 from kontext_tools.stores.repeats import same_key
-from kontext_tools.views import Call, Quote, View
+from kontext_tools.views import Call, Quote, View, eta_s
 
 LOOK_AGAIN_S = 1.0
 """Another process may drive the job: its row is read at least so often while somebody waits."""
@@ -50,22 +51,22 @@ class Studio:
         *,
         store: Store,
         engine: Engine,
+        planner: Planner,
+        planning: Planning,
+        serving: Serving,
+        admitting: Admitting,
         inputs: Inputs,
-        originals: Originals,
         shelf: Shelf,
-        providers: Mapping[str, Provider],
-        order: Sequence[str],
-        caps: Caps,
         clock: Clock,
-        random: Random,
     ) -> None:
         self._store = store
         self._engine = engine
+        self._planner = planner
+        self._planning = planning
+        self._serving = serving
+        self._admitting = admitting
         self._inputs = inputs
         self._shelf = shelf
-        self._providers = providers
-        self._serving = Serving(inputs, originals, providers, clock, random, order=order)
-        self._admitting = Admitting(store, clock, random, caps=caps)
         self._clock = clock
 
     @property
@@ -88,6 +89,17 @@ class Studio:
         assert edit.image is None
         return await self._start("generate_image", edit, call)
 
+    async def run_plan(self, asked: Asked, call: Call) -> View | Quote:
+        """Carry out several edits, each from the outputs of others. Raises any refusal of the tree, before anything is
+        sent.
+        """
+        earlier = await self._plan(call.owner, asked.resume) if asked.resume else None
+        if call.dry_run:
+            return await self._planning.quote(asked, earlier, call)
+        admission = await self._planning.admit(asked, earlier, call)
+        self._planner.wake()
+        return await self._wait(admission.job, call, joined=admission.joined)
+
     async def get_status(self, job_id: str, call: Call) -> View:
         """Give a job as it stands, or as it stands once it ended or `wait_s` ran out.
 
@@ -95,10 +107,11 @@ class Studio:
             NotFound: no such job of this owner.
         """
         job = await self._job(call.owner, job_id)
-        if any(send.failure is not None for send in job.sends if not send.state.ended):
-            # It waits for space on the disk: the person who asks may just have made some.
-            await self._store.poke(job.id, now=self._clock.now())
-            self._engine.wake()
+        for part in _jobs_of(job):
+            if any(send.failure is not None for send in part.sends if not send.state.ended):
+                # It waits for space on the disk: the person who asks may just have made some.
+                await self._store.poke(part.id, now=self._clock.now())
+                self._engine.wake()
         return await self._wait(job, call)
 
     async def cancel_job(self, job_id: str, call: Call) -> tuple[View, str]:
@@ -112,12 +125,18 @@ class Studio:
             outcome = "cannot_cancel" if job.status is JobStatus.UNKNOWN else "already_ended"
             return self._view(job), outcome
         job = await self._store.request_cancel(call.owner, job.id, now=self._clock.now()) or job
+        accepted: list[bool] = []
         if not job.status.ended:
-            in_doubt = any(send.state in (SendState.QUEUED, SendState.INTENT) for send in job.sends)
-            accepted = await self._engine.cancel(job.id)
-            if accepted or in_doubt:
+            self._planner.wake()
+            parts = _jobs_of(job)
+            sends = [send for part in parts for send in part.sends]
+            in_doubt = job.plan is not None or any(send.state in _IN_DOUBT for send in sends)
+            accepted = [await self._engine.cancel(part.id) for part in parts if not part.status.ended]
+            if all(accepted) or in_doubt:
                 view = await self._wait(job, replace(call, wait_s=CANCEL_WAIT_S))
                 job = view.job
+        if job.plan is not None:
+            return self._view(job), "cancelled" if job.status.ended and all(accepted) else "cannot_cancel"
         outcomes = {JobStatus.CANCELLED: "cancelled", JobStatus.COMPLETED: "already_ended"}
         if job.status is JobStatus.FAILED:
             return self._view(job), "already_ended"
@@ -171,7 +190,7 @@ class Studio:
 
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
-        pictures = [await self._shelf.read(output.blob, output.facts) for output in job.outputs]
+        pictures = [await self._shelf.read(output.blob, output.facts) for output in shown(job)]
         if not pictures:
             return None
         if len(pictures) == 1:
@@ -188,7 +207,7 @@ class Studio:
         load = None if edit.image is None else partial(self._inputs.load, call.owner, edit.image)
         drafted = await self._serving.draft(tool, edit, load, call, key_digest=digest)
         if call.dry_run:
-            return await self._admitting.quote(drafted.job, drafted.price)
+            return await self._admitting.quote(drafted.job, [drafted.price])
         admission = await self._admitting.admit(drafted.job, drafted.price, call.yes)
         self._engine.wake()
         return await self._wait(admission.job, call, joined=admission.joined)
@@ -212,21 +231,32 @@ class Studio:
 
     def _view(self, job: Job, *, joined: bool = False) -> View:
         now = self._clock.now()
-        eta_s = None
-        if not job.status.ended and job.provider in self._providers:
-            age_s = (now - job.created_at).total_seconds()
-            eta_s = max(1, round(self._providers[job.provider].offer.typical_s - age_s))
-        return View(job=job, joined=joined, eta_s=eta_s, at=now)
+        typical = {name: offer.typical_s for name, offer in self.offers.items()}
+        return View(job=job, joined=joined, eta_s=None if job.status.ended else eta_s(job, typical, now), at=now)
 
-    async def _job(self, owner: str, text: str) -> Job:
+    async def _plan(self, owner: str, job_id: str) -> Job:
+        job = await self._job(owner, job_id, field="resume_job_id")
+        if job.plan is None:
+            raise not_a_plan(job)
+        return job
+
+    async def _job(self, owner: str, text: str, *, field: str = "job_id") -> Job:
         ref = parse_ref(text)
         job = None if ref is None else await self._store.job(owner, ref.job_id)
         if job is not None:
             return job
         near = nearest(text, await self._store.recent_ids(owner))
         fix = (
-            f"Call again with job_id one of: {', '.join(near)}."
+            f"Call again with {field} one of: {', '.join(near)}."
             if near
             else "Make a job first: it answers with its id."
         )
-        raise NotFound("No job has that id.", fix=fix, field="job_id")
+        raise NotFound("No job has that id.", fix=fix, field=field)
+
+
+_IN_DOUBT = (SendState.QUEUED, SendState.INTENT)
+
+
+def _jobs_of(job: Job) -> list[Job]:
+    """Give a job's own sends' holder: itself, or those that a plan has made."""
+    return [job] if job.plan is None else [run.job for run in job.runs if run.job is not None and not run.carried]

@@ -12,8 +12,50 @@ from decimal import Decimal
 from typing import Any
 
 from kontext_tools.budget import Cost, Price, Unit, total
-from kontext_tools.jobs import Job
+from kontext_tools.errors import Cancelled
+from kontext_tools.jobs import Job, Run
 from kontext_tools.questions import Yes
+from kontext_tools.runs import every_run
+
+
+def cost_of(job: Job) -> Cost:
+    """Give what a job cost, or will: what was released is not counted, nor what a plan took over from another."""
+    if job.plan is not None:
+        runs = [cost_of(run.job) for run in job.runs if run.job is not None and not run.carried]
+        return total(runs) or Cost.listed(Price(amount=Decimal(0), unit=_unit_of(job)))
+    counted = [
+        send.cost or Cost.listed(send.price)
+        for send in job.sends
+        if not (send.state.ended and send.failure is not None and send.failure.billed == "no")
+    ]
+    return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=_unit_of(job)))
+
+
+def eta_s(job: Job, typical_s: Mapping[str, float], now: datetime) -> int | None:
+    """Give the seconds that a running job may still take; `None` where nobody here knows its provider.
+
+    Args:
+        job: as it stands; a plan takes a provider's time for each level of steps that is not done.
+        typical_s: seconds that a job takes, by provider.
+        now: UTC.
+    """
+    if job.plan is None:
+        if job.provider not in typical_s:
+            return None
+        return max(1, round(typical_s[job.provider] - (now - job.created_at).total_seconds()))
+    done = {(run.step, run.n) for run in job.runs if run.job is None or run.job.settled}
+    levels = {job.plan.level_of[step.id] for step, n in every_run(job.plan) if (step.id, n) not in done}
+    return max(
+        1,
+        round(
+            len(levels) * max((typical_s[name] for name in job.provider.split(", ") if name in typical_s), default=0.0)
+        ),
+    )
+
+
+def _unit_of(job: Job) -> Unit:
+    sends = [send for part in (job, *(run.job for run in job.runs if run.job)) for send in part.sends]
+    return sends[0].price.unit if sends else Unit.USD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +82,7 @@ class View:
     @property
     def cost(self) -> Cost:
         """What the job cost, or will: what was released is not counted."""
-        counted = [
-            send.cost or Cost.listed(send.price)
-            for send in self.job.sends
-            if not (send.state.ended and send.failure is not None and send.failure.billed == "no")
-        ]
-        return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=self.job.sends[0].price.unit))
+        return cost_of(self.job)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -55,7 +92,13 @@ class View:
             for send in self.job.sends
             if send.odd_word and not send.state.ended
         ]
-        return (*self.job.warnings, *dict.fromkeys(odd))
+        told = [warning for run in self.job.runs if run.job is not None for warning in run.job.warnings]
+        return (*self.job.warnings, *dict.fromkeys(odd), *dict.fromkeys(told), *self.missing)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What a plan did not bring, run by run."""
+        return tuple(_missing(run) for run in self.job.runs if run.skipped or run.failure is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +134,10 @@ class Call:
     request_key: str = ""
     on_news: OnNews | None = None
     yes: Yes | None = None
+
+
+def _missing(run: Run) -> str:
+    """Tell a run of a plan that made no picture, or not all of them."""
+    if run.failure is None:
+        return f"{run.step} was skipped: what it starts from is not there."
+    return f"{run.step} {'was cancelled' if run.failure.code == Cancelled.code else 'failed'}: {run.failure.message}"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kontext_server.surface import plan_answers
 from kontext_tools import doubts
 from kontext_tools.budget import Spending, Unit, plain
 from kontext_tools.errors import Failure
@@ -35,6 +37,7 @@ _FIELDS: Mapping[str, str] = {
     "error": "object",
     "next": "string",
 }
+_PLAN_FIELDS = {"resumed_from": "string", "steps": "array"}
 _DRY_FIELDS = {"dry_run": "boolean", "request": "object", "budget_left": "object"}
 _FULL_FIELDS = {
     "prompt": "string",
@@ -42,6 +45,7 @@ _FULL_FIELDS = {
     "keep": "string",
     "label": "string",
     "request": "object",
+    "plan": "string",
     "sha256": "object",
     "timeline": "array",
 }
@@ -56,8 +60,14 @@ def output_schema(tool: str) -> dict[str, Any]:
 
     Clients judge error answers by it too, so nothing may be required and `error` is listed (DESIGN.md section 5).
     """
-    extra = {"edit_image": _DRY_FIELDS, "generate_image": _DRY_FIELDS, "get_status": _FULL_FIELDS}
-    fields = {**_FIELDS, **extra.get(tool, {"outcome": "string"})}
+    extra = {
+        "edit_image": _DRY_FIELDS,
+        "generate_image": _DRY_FIELDS,
+        "run_plan": {**_PLAN_FIELDS, **_DRY_FIELDS},
+        "get_status": {**_PLAN_FIELDS, **_FULL_FIELDS},
+        "cancel_job": {**_PLAN_FIELDS, "outcome": "string"},
+    }
+    fields = {**_FIELDS, **extra[tool]}
     return {"type": "object", "properties": {name: {"type": kind} for name, kind in fields.items()}}
 
 
@@ -68,16 +78,18 @@ def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, A
         "job_id": job.id,
         "status": job.status.value,
         "provider": job.provider,
-        "images": [_image(job, output, places) for output in job.outputs],
+        "images": [image_fields(holder, output, places) for holder, output in job.images],
         "cost": view.cost.to_dict(),
         "seconds": round(view.seconds, 1),
         "parent": None if job.source is None else job.source.parent,
-        "depth": job.depth,
+        "depth": max([job.depth, *(holder.depth for holder, _ in job.images)]),
         "change": None if job.change is None else job.change.to_dict(),
         "warnings": list(view.warnings),
         "joined": view.joined or None,
+        "resumed_from": None if job.plan is None else job.plan.resumed_from,
         "eta_seconds": view.eta_s,
         "error": None if (failure := failure_of(job)) is None else failure.to_dict(),
+        "steps": None if job.plan is None else plan_answers.steps(job),
         **(_full(job) if full else {}),
         "next": next_call(view),
     }
@@ -87,7 +99,7 @@ def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, A
 def failure_of(job: Job) -> Failure | None:
     """Give the failure that an answer tells: none where an image is here."""
     failure = doubts.told(job)
-    if job.status is JobStatus.COMPLETED or failure is None:
+    if job.status is JobStatus.COMPLETED or failure is None or (job.plan is not None and not job.status.ended):
         return None
     return failure if failure.job_id else _with_id(failure, job.id)
 
@@ -95,9 +107,11 @@ def failure_of(job: Job) -> Failure | None:
 def job_text(view: View, places: Places, *, full: bool = False) -> str:
     """Give one job as at most five lines, the first for people."""
     job = view.job
+    if job.plan is not None:
+        return plan_answers.text(view, partial(_image_words, places=places), next_call(view))
     lines = [_headline(view)]
     if job.outputs:
-        lines.append("; ".join(_image_words(job, output, places) for output in job.outputs))
+        lines.append("; ".join(_image_words(job, output, places=places) for output in job.outputs))
     facts = [f"Job {job.id}, status {job.status.value}, depth {job.depth}"]
     if job.source is not None and job.source.parent:
         facts.append(f"parent {job.source.parent}")
@@ -115,12 +129,15 @@ def job_text(view: View, places: Places, *, full: bool = False) -> str:
 def next_call(view: View) -> str:
     """Give one sentence that names the next call with its arguments filled in."""
     job = view.job
+    if job.plan is not None and job.status.ended and view.missing:
+        return plan_answers.next_call(job)
     if not job.settled:
         return f"Call get_status(job_id='{job.id}', wait_seconds=25)."
     if job.searched and not job.outputs:
         return f"It is still looked for: call get_status(job_id='{job.id}') in a minute."
-    if job.outputs:
-        return f"To go on from it, call edit_image(image='{job.id}/{job.outputs[0].n}', prompt='…')."
+    if job.images:
+        holder, output = job.images[0] if job.plan is None else job.images[-1]
+        return f"To go on from it, call edit_image(image='{holder.id}/{output.n}', prompt='…')."
     failure = doubts.told(job)
     return failure.fix if failure is not None else "Call edit_image or generate_image for a new one."
 
@@ -178,7 +195,8 @@ def _headline(view: View) -> str:
     return f"{job.status.value.capitalize()}: {failure.message if failure else job.id} ({spent})"
 
 
-def _image(job: Job, output: Output, places: Places) -> dict[str, Any]:
+def image_fields(job: Job, output: Output, places: Places) -> dict[str, Any]:
+    """Give one kept image's facts."""
     path = places(output.blob)
     facts = {
         "ref": f"{job.id}/{output.n}",
@@ -193,7 +211,7 @@ def _image(job: Job, output: Output, places: Places) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _image_words(job: Job, output: Output, places: Places) -> str:
+def _image_words(job: Job, output: Output, *, places: Places) -> str:
     facts, path = output.facts, places(output.blob)
     words = f"{job.id}/{output.n}: {facts.width}x{facts.height} {facts.media_type}, {facts.size_bytes} bytes"
     if output.seed is not None:
@@ -210,7 +228,7 @@ def _change_words(job: Job) -> str:
 
 
 def _full(job: Job) -> dict[str, Any]:
-    hashes = {f"{job.id}/{output.n}": output.facts.sha256 for output in job.outputs}
+    hashes = {f"{holder.id}/{output.n}": output.facts.sha256 for holder, output in job.images}
     if job.source is not None and job.source.facts is not None:
         hashes[f"{job.id}/0"] = job.source.facts.sha256
     moments = [(job.created_at, "recorded")]
@@ -223,6 +241,7 @@ def _full(job: Job) -> dict[str, Any]:
         "keep": job.edit.keep or None,
         "label": job.edit.label or None,
         "request": job.request,
+        "plan": None if job.part is None else job.part.plan_id,
         "sha256": hashes,
         "timeline": [{"at": at.isoformat(timespec="milliseconds"), "what": what} for at, what in sorted(moments)],
     }

@@ -25,7 +25,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from kontext_server.app import LOCAL_OWNER
-from kontext_server.surface import wording
+from kontext_server.surface import plan_answers, wording
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.questions import Question, Yes
 from kontext_tools.quoting import quoted
@@ -78,6 +78,9 @@ class Caller:
                 yes = _agreed(answer, question.yes)
 
     async def _on_news(self, view: View) -> None:
+        if view.job.plan is not None:
+            await self._ctx.session.report_progress(*plan_answers.progress(view))
+            return
         eta_s = view.seconds + (view.eta_s or 0)
         await self._ctx.session.report_progress(view.seconds, eta_s, f"{view.job.status.value} at {view.job.provider}")
 

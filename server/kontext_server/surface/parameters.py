@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from kontext_server.surface.arguments import Arguments, Kind, Parameter
 from kontext_tools.choosing import AUTO, SANDBOX
@@ -47,14 +47,14 @@ _FORMAT_SPELLINGS = {
     "image/jpeg": "jpg",
 }
 
-_PROMPT = Parameter(
+PROMPT = Parameter(
     name="prompt",
     kind=Kind.TEXT,
     required=True,
     max_chars=MAX_PROMPT_CHARS,
     description="What to change, in English, such as: Replace 'SALE' with 'OPEN'.",
 )
-_IMAGE = Parameter(
+IMAGE = Parameter(
     name="image",
     kind=Kind.NAME,
     required=True,
@@ -63,12 +63,50 @@ _IMAGE = Parameter(
     aliases=("input_image", "image_url", "image_path", "input_image_url"),
     description="An earlier result (red-car-4k7q/1), an absolute path, an https URL or a data: URI.",
 )
-_KEEP = Parameter(
+KEEP = Parameter(
     name="keep",
     kind=Kind.TEXT,
     default="",
     description="What must stay the same, such as: the face, pose and background.",
 )
+
+
+def _closest_ratio(text: str) -> str | None:
+    """Give the ratio whose shape is nearest to `7:3`; `None` for a text that is no ratio."""
+    sides = re.fullmatch(r"(\d{1,5})[:x/](\d{1,5})", text)
+    if sides is None or int(sides[1]) == 0 or int(sides[2]) == 0:
+        return None
+    asked = math.log(int(sides[1]) / int(sides[2]))
+    shapes = {ratio: math.log(int(ratio.split(":")[0]) / int(ratio.split(":")[1])) for ratio in RATIOS}
+    return min(shapes, key=lambda ratio: abs(shapes[ratio] - asked))
+
+
+NUM_IMAGES = Parameter(
+    name="num_images",
+    kind=Kind.INTEGER,
+    default=1,
+    minimum=1,
+    maximum=MAX_IMAGES,
+    aliases=("n", "num_outputs", "number_of_images"),
+    description="How many variants; each is paid.",
+)
+RATIO = Parameter(
+    name="aspect_ratio",
+    kind=Kind.CHOICE,
+    choices=ASPECT_RATIOS,
+    spellings=_RATIO_SPELLINGS,
+    closest=_closest_ratio,
+    aliases=("ratio", "image_size", "size"),
+    description="Shape of the result.",
+)
+SEED = Parameter(
+    name="seed",
+    kind=Kind.INTEGER,
+    minimum=0,
+    maximum=MAX_SEED,
+    description="The same seed and words give the same picture.",
+)
+DRY_RUN = Parameter(name="dry_run", kind=Kind.FLAG, default=False, description="Check and price it; send nothing.")
 _JOB_ID = Parameter(
     name="job_id",
     kind=Kind.NAME,
@@ -83,16 +121,16 @@ def edit_image(offers: Mapping[str, Offer], wait_s: int) -> tuple[Parameter, ...
     """Give edit_image's parameters."""
     highest = max((bounds[1] for offer in offers.values() if (bounds := offer.safety_with_image)), default=2)
     return (
-        _IMAGE,
-        _PROMPT,
-        _KEEP,
+        IMAGE,
+        PROMPT,
+        KEEP,
         *_shared(offers, wait_s, ratio=MATCH_INPUT, highest_safety=highest),
     )
 
 
 def generate_image(offers: Mapping[str, Offer], wait_s: int) -> tuple[Parameter, ...]:
     """Give generate_image's parameters."""
-    return (_PROMPT, *_shared(offers, wait_s, ratio="1:1", highest_safety=MAX_SAFETY))
+    return (PROMPT, *_shared(offers, wait_s, ratio="1:1", highest_safety=MAX_SAFETY))
 
 
 def get_status() -> tuple[Parameter, ...]:
@@ -104,7 +142,7 @@ def get_status() -> tuple[Parameter, ...]:
         choices=("concise", "full"),
         description="full adds the prompt that was sent, the request and the hashes.",
     )
-    return (_JOB_ID, _wait(0), detail)
+    return (_JOB_ID, wait(0), detail)
 
 
 def cancel_job() -> tuple[Parameter, ...]:
@@ -112,17 +150,8 @@ def cancel_job() -> tuple[Parameter, ...]:
     return (_JOB_ID,)
 
 
-def _closest_ratio(text: str) -> str | None:
-    """Give the ratio whose shape is nearest to `7:3`; `None` for a text that is no ratio."""
-    sides = re.fullmatch(r"(\d{1,5})[:x/](\d{1,5})", text)
-    if sides is None or int(sides[1]) == 0 or int(sides[2]) == 0:
-        return None
-    asked = math.log(int(sides[1]) / int(sides[2]))
-    shapes = {ratio: math.log(int(ratio.split(":")[0]) / int(ratio.split(":")[1])) for ratio in RATIOS}
-    return min(shapes, key=lambda ratio: abs(shapes[ratio] - asked))
-
-
-def _wait(default_s: int) -> Parameter:
+def wait(default_s: int) -> Parameter:
+    """Give wait_seconds with a tool's default."""
     return Parameter(
         name="wait_seconds",
         kind=Kind.INTEGER,
@@ -137,32 +166,9 @@ def _wait(default_s: int) -> Parameter:
 def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_safety: int) -> tuple[Parameter, ...]:
     hosted = [name for name in offers if name != SANDBOX]
     return (
-        Parameter(
-            name="num_images",
-            kind=Kind.INTEGER,
-            default=1,
-            minimum=1,
-            maximum=MAX_IMAGES,
-            aliases=("n", "num_outputs", "number_of_images"),
-            description="How many variants; each is paid.",
-        ),
-        Parameter(
-            name="aspect_ratio",
-            kind=Kind.CHOICE,
-            default=ratio,
-            choices=ASPECT_RATIOS,
-            spellings=_RATIO_SPELLINGS,
-            closest=_closest_ratio,
-            aliases=("ratio", "image_size", "size"),
-            description="Shape of the result.",
-        ),
-        Parameter(
-            name="seed",
-            kind=Kind.INTEGER,
-            minimum=0,
-            maximum=MAX_SEED,
-            description="The same seed and words give the same picture.",
-        ),
+        NUM_IMAGES,
+        replace(RATIO, default=ratio),
+        SEED,
         Parameter(
             name="output_format",
             kind=Kind.CHOICE,
@@ -208,13 +214,8 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             description="Who makes it.",
         ),
         Parameter(name="label", kind=Kind.TEXT, default="", max_chars=200, description="A few words to find it by."),
-        _wait(wait_s),
-        Parameter(
-            name="dry_run",
-            kind=Kind.FLAG,
-            default=False,
-            description="Check and price it; send nothing.",
-        ),
+        wait(wait_s),
+        DRY_RUN,
         Parameter(
             name="request_key",
             kind=Kind.NAME,

@@ -137,9 +137,7 @@ def _object(parameter: Parameter, i: int, value: Any) -> Arguments:
     try:
         return read(parameter.fields, cast("dict[str, Any]", value))
     except InvalidArgument as error:
-        inner = error.failure
-        field = where if inner.field is None else f"{where}.{inner.field}"
-        raise InvalidArgument(f"In {where}: {inner.message}", fix=f"In {where}: {inner.fix}", field=field) from None
+        raise error.within(where) from None
 
 
 def _items(parameter: Parameter, value: Any) -> Iterator[tuple[int, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 import mcp_types as types
 
 from kontext_server.app import App
-from kontext_server.surface import answers, parameters
+from kontext_server.surface import answers, parameters, plan_parameters
 from kontext_server.surface.arguments import Arguments, Parameter, schema_of
 from kontext_server.surface.asking import Caller
 from kontext_server.surface.failures import error_result
@@ -42,7 +42,7 @@ class Tools:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        made = (self._edit_image(), self._generate_image(), self._get_status(), self._cancel_job())
+        made = (self._edit_image(), self._generate_image(), self._get_status(), self._cancel_job(), self._run_plan())
         self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in made}
 
     @property
@@ -129,6 +129,23 @@ class Tools:
             parameters.cancel_job(),
             types.ToolAnnotations(
                 read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
+            ),
+            verb,
+        )
+
+    def _run_plan(self) -> Tool:
+        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
+            waiting = replace(call, wait_s=arguments["wait_seconds"], dry_run=arguments["dry_run"])
+            return await self._made(await self._app.studio.run_plan(plan_parameters.plan_of(arguments), waiting))
+
+        return _tool(
+            "run_plan",
+            "Run a plan of edits",
+            "Do up to 20 edits in one call: fan-outs, batches, known recipes. To look after each edit, call edit_image "
+            "step by step instead. A failed step skips what starts from it; the others go on. Each picture is paid.",
+            plan_parameters.run_plan(self._app.settings.kontext_wait_seconds),
+            types.ToolAnnotations(
+                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
             ),
             verb,
         )

@@ -14,7 +14,7 @@ _CHARGED = {
     Billed.YES: "It was charged.",
     Billed.UNKNOWN: "It may have been charged.",
 }
-_DOING = {"edit_image": "Editing", "generate_image": "Generating"}
+_DOING = {"edit_image": "Editing", "generate_image": "Generating", "run_plan": "A plan of"}
 
 
 def asked(question: Question) -> str:

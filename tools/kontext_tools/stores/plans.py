@@ -49,6 +49,10 @@ class PlanStore(Protocol):
         """
         ...
 
+    async def next_plan_due(self) -> datetime | None:
+        """Give when the next plan is to be looked at; `None` where none runs."""
+        ...
+
     async def claim_plans(
         self, process: str, *, now: datetime, lease_until: datetime, again_at: datetime, limit: int
     ) -> Sequence[str]:

@@ -42,6 +42,10 @@ class SqliteStore(SqliteFile):
             lambda db: sqlite_admits.admit_plan(db, job, caps=caps, prices=prices, now=now, nonce=nonce)
         )
 
+    async def next_plan_due(self) -> datetime | None:
+        """Give when the next plan is to be looked at."""
+        return await self._read(sqlite_plans.next_due)
+
     async def claim_plans(
         self, process: str, *, now: datetime, lease_until: datetime, again_at: datetime, limit: int
     ) -> Sequence[str]:

@@ -42,6 +42,12 @@ def is_cancelled(db: sqlite3.Connection, plan_id: str) -> bool:
     return db.execute("SELECT cancel_requested FROM jobs WHERE id = ?", (plan_id,)).fetchone() == (1,)
 
 
+def next_due(db: sqlite3.Connection) -> datetime | None:
+    """Give when the next plan is to be looked at."""
+    row = db.execute("SELECT MIN(due_us) FROM plans WHERE due_us IS NOT NULL").fetchone()
+    return None if row[0] is None else records.from_us(row[0])
+
+
 def claim(
     db: sqlite3.Connection, process: str, *, now: datetime, lease_until: datetime, again_at: datetime, limit: int
 ) -> list[str]:
