@@ -64,13 +64,13 @@ class Scripted:
             raise self.before_intent
         await intent()
         self.creates.append(order)
-        return await _done(self._on_create.pop(0) if len(self._on_create) > 1 else self._on_create[0])
+        return await done(self._on_create.pop(0) if len(self._on_create) > 1 else self._on_create[0])
 
     async def fetch(self, remote_id: str) -> Snapshot:
         """Do what the list says."""
         assert remote_id
         self.looks += 1
-        return await _done(self._on_look.pop(0) if len(self._on_look) > 1 else self._on_look[0])
+        return await done(self._on_look.pop(0) if len(self._on_look) > 1 else self._on_look[0])
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Note it."""
@@ -80,7 +80,8 @@ class Scripted:
         return self.cancel_outcome
 
 
-async def _done(step: Step) -> Snapshot:
+async def done(step: Step) -> Snapshot:
+    """Do a step."""
     if isinstance(step, Exception):
         raise step
     return step if isinstance(step, Snapshot) else await step()
