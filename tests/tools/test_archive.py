@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,34 +44,8 @@ async def _edited(folder: Path, simulator: Running, **faults: Any) -> Job:
     return job
 
 
-async def test_a_result_lies_on_disk_with_its_facts_beside_it(tmp_path: Path, simulator: Running) -> None:
+async def test_a_result_lies_on_disk_for_its_owner_alone(tmp_path: Path, simulator: Running) -> None:
     job = await _edited(tmp_path, simulator)
-    beside = json.loads((tmp_path / f"images/{job.id}-1.json").read_text(encoding="utf-8"))
-    for name in ("ref", "sha256", "size_bytes", "asked_at", "kept_at"):
-        beside[name] = "…"
-    assert beside == snapshot(
-        {
-            "ref": "…",
-            "tool": "generate_image",
-            "prompt": "a red car",
-            "num_images": 1,
-            "aspect_ratio": "1:1",
-            "output_format": "png",
-            "safety_tolerance": 2,
-            "prompt_upsampling": False,
-            "sent_prompt": "a red car",
-            "provider": "core.today",
-            "model": "black-forest-labs/flux-kontext-pro",
-            "depth": 0,
-            "asked_at": "…",
-            "kept_at": "…",
-            "media_type": "image/png",
-            "width": 1024,
-            "height": 1024,
-            "size_bytes": "…",
-            "sha256": "…",
-        }
-    )
     assert job.outputs[0].remote_url is not None
     assert (tmp_path / job.outputs[0].blob).stat().st_mode & 0o777 == 0o600
 
@@ -214,6 +187,32 @@ async def test_a_full_disk_leaves_the_job_finishable_and_says_that_it_is_paid(
     assert waiting.failure.job_id == job_id
     assert waiting.status is JobStatus.PROCESSING
     assert job.status is JobStatus.COMPLETED
+
+
+async def test_where_its_facts_find_no_space_a_picture_does_not_count_until_they_lie_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
+    write = FileBlobs.write
+
+    async def full(*_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise storage_failure(OSError(errno.ENOSPC, "full"))
+
+    monkeypatch.setattr(FileBlobs, "write", full)
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, Scripted(creates=[done], looks=[done])) as shop:
+            job_id = (await shop.generate()).job.id
+            waiting = await shop.until(job_id, SendState.READY)
+            while waiting.failure is None:
+                waiting = await shop.until(job_id, SendState.READY)
+            assert [path.suffix for path in (tmp_path / "images").iterdir()] == [".png"]
+            monkeypatch.setattr(FileBlobs, "write", write)
+            await shop.studio.get_status(job_id, Call(owner=OWNER))
+            job = await shop.until(job_id, *ENDED)
+    assert (waiting.outputs, waiting.status, waiting.failure.code) == ((), JobStatus.PROCESSING, "storage_full")
+    assert [kept.n for kept in job.outputs] == [1]
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [f"{job_id}-1.json", f"{job_id}-1.png"]
 
 
 async def test_a_finished_image_is_also_copied_to_the_operators_folder(tmp_path: Path) -> None:

@@ -9,17 +9,15 @@ sha-256, fsync, rename, fsync of the folder, and then the row.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
 
-from kontext_tools import changes, images
+from kontext_tools import changes, images, provenance
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
 from kontext_tools.clocks import Clock
@@ -27,7 +25,7 @@ from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, R
 from kontext_tools.guard import Blocked
 from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_OUTPUT_BYTES, ImageFacts
-from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.jobs import Job, Output, Send, Source
 from kontext_tools.originals import Originals
 from kontext_tools.providers.base import RemoteOutput
 from kontext_tools.shelf import Shelf
@@ -109,6 +107,7 @@ class Archive:
         """Make a send's outputs files, each whole before it counts; one that fails does not lose the others."""
         have = {output.n for output in job.outputs}
         fresh: list[Output] = []
+        change: Change | None = None
         refused: list[str] = []
         warnings: list[str] = []
         failure: Failure | None = None
@@ -117,7 +116,9 @@ class Archive:
             if n in have:
                 continue
             try:
-                fresh.append(await self._keep_one(job, send, n, remote))
+                output, changed = await self._keep_one(job, send, n, remote)
+                fresh.append(output)
+                change = changed if n == 1 else change
             except (ResultInvalid, _Broken) as invalid:
                 broken, failure = broken or isinstance(invalid, _Broken), invalid.failure
                 refused.append(f"Image {n} was not kept: {failure.message}")
@@ -129,7 +130,6 @@ class Archive:
         if 0 < len(outputs) < send.count:
             warnings.append(f"The provider gave {len(outputs)} of {send.count} images.")
         warnings += _format_warnings(job, fresh)
-        change = await self._change(job, fresh)
         if change is not None:
             warnings += changes.warnings(change)
         mine = range(send.first_output, send.first_output + send.count)
@@ -144,7 +144,8 @@ class Archive:
             news=JobNews(change=change, warnings=tuple(warnings)),
         )
 
-    async def _keep_one(self, job: Job, send: Send, n: int, remote: RemoteOutput) -> Output:
+    async def _keep_one(self, job: Job, send: Send, n: int, remote: RemoteOutput) -> tuple[Output, Change | None]:
+        """Make one output a file, measure what it changed, and lay its facts beside it: only then may a row say so."""
         try:
             temporary = self._blobs.temporary()
             try:
@@ -156,13 +157,15 @@ class Archive:
                 temporary.unlink(missing_ok=True)
             seed = remote.seed if remote.seed is not None else send.sent_seed
             output = Output(n=n, facts=facts, blob=key, seed=seed, remote_url=remote.url)
-            sidecar = _sidecar(job, output, self._clock.now())
-            await self._blobs.write(f"images/{job.id}-{n}.json", sidecar)
+            source = await self._originals.copy(job)
+            change = await self._change(source, output)
+            beside = provenance.facts(job, send, output, source=source, change=change, kept_at=self._clock.now())
+            await self._blobs.write(provenance.key(job.id, n), beside)
         except StorageFull as full:
             paid = Billed.NO if send.price.amount == 0 else Billed.YES
             raise _NotNow(replace(full.failure, billed=paid, job_id=job.id)) from full
         await self._copy_out(job, output)
-        return output
+        return output, change
 
     async def _proven(self, remote: RemoteOutput, temporary: Path) -> ImageFacts:
         try:
@@ -192,16 +195,12 @@ class Archive:
         except OSError as error:
             raise storage_failure(error) from error
 
-    async def _change(self, job: Job, fresh: Sequence[Output]) -> Change | None:
-        first = next((output for output in fresh if output.n == 1), None)
-        if first is None or job.source is None:
-            return None
-        source = await self._originals.copy(job)
+    async def _change(self, source: Source | None, output: Output) -> Change | None:
         if source is None or source.blob is None or source.facts is None:
             return None
         try:
             before = await self._shelf.read(source.blob, source.facts)
-            after = await self._shelf.read(first.blob, first.facts)
+            after = await self._shelf.read(output.blob, output.facts)
             return await anyio.to_thread.run_sync(changes.compare, before, after)
         except KontextError:
             return None
@@ -228,27 +227,6 @@ class Archive:
             await anyio.to_thread.run_sync(copy)
         except OSError as error:
             log.warning("the copy to KONTEXT_OUTPUT_DIR failed: %s", error.strerror)
-
-
-def _sidecar(job: Job, output: Output, now: datetime) -> bytes:
-    """Give the facts of a result as the JSON that lies beside it: what was asked and what came, no secret."""
-    facts = {
-        "ref": f"{job.id}/{output.n}",
-        "tool": job.tool,
-        **{name: value for name, value in job.edit.parameters().items() if name != "seed"},
-        "sent_prompt": job.sent_prompt,
-        "label": job.edit.label or None,
-        "seed": output.seed,
-        "provider": job.provider,
-        "model": job.model,
-        "parent": None if job.source is None else job.source.parent,
-        "depth": job.depth,
-        "asked_at": job.created_at.isoformat(),
-        "kept_at": now.isoformat(),
-        **output.facts.to_dict(),
-    }
-    told = {name: value for name, value in facts.items() if value is not None}
-    return (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def _format_warnings(job: Job, outputs: Sequence[Output]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.data_uris import is_data_uri
 from kontext_tools.errors import InvalidArgument, UnknownRef
+from kontext_tools.formats import EXTENSIONS
 from kontext_tools.jobs import Job, Output, Source, SourceKind
 from kontext_tools.references import Ref, nearest, parse_ref
 from kontext_tools.shelf import Shelf
@@ -105,7 +106,8 @@ class Inputs:
     def _own(self, path: Path) -> Ref | None:
         """Give the reference that a path of one of our own results stands for."""
         key = self._blobs.key_of(path)
-        if key is None or not key.startswith("images/"):
+        # The facts that lie beside a picture are no picture.
+        if key is None or not key.startswith("images/") or PurePosixPath(key).suffix[1:] not in EXTENSIONS.values():
             return None
         job_id, _, n = PurePosixPath(key).stem.rpartition("-")
         return parse_ref(f"{job_id}/{n}")
