@@ -49,6 +49,7 @@ class App:
     studio: Studio
     engine: Engine
     planner: Planner
+    clock: Clock
     path_of: Callable[[str], Path | None]
     _store: SqliteStore
     _http: Http
@@ -121,6 +122,7 @@ def build(
         studio=studio,
         engine=engine,
         planner=planner,
+        clock=clock,
         path_of=blobs.path,
         _store=store,
         _http=http,

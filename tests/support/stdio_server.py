@@ -12,7 +12,7 @@ from typing import Any, cast
 import mcp_types as types
 from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
-from mcp.client.session import ElicitationFnT
+from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "kontext_server", "serve")
 ERAS = ("legacy", "2026-07-28")
@@ -42,11 +42,13 @@ async def connected(
     *,
     era: str = "legacy",
     person: ElicitationFnT | None = None,
+    on_message: MessageHandlerFnT | None = None,
 ) -> AsyncGenerator[Client]:
     """Give a client of a server that was started for it, and ends with it; it can ask where there is a person."""
     command, *arguments = COMMAND
     parameters = StdioServerParameters(command=command, args=arguments, env=environment(folder, settings))
-    async with Client(stdio_client(parameters), mode=era, elicitation_callback=person) as client:
+    server = stdio_client(parameters)
+    async with Client(server, mode=era, elicitation_callback=person, message_handler=on_message) as client:
         yield client
 
 

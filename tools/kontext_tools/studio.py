@@ -35,6 +35,7 @@ from kontext_tools.runs import shown
 from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import ImageRow, Store
+from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.repeats import same_key
 from kontext_tools.views import Call, Quote, View, eta_s
 
@@ -175,6 +176,10 @@ class Studio:
     async def jobs(self, owner: str, *, limit: int) -> Sequence[View]:
         """Give the owner's newest jobs."""
         return [self._view(job) for job in await self._store.jobs(owner, limit=limit)]
+
+    async def tidings(self, since: int | None) -> Tidings:
+        """Give what happened since a mark, to every owner's jobs, in this process and others; from `None` the mark."""
+        return await self._store.tidings(since)
 
     async def image(self, owner: str, text: str) -> tuple[bytes, str]:
         """Give an own image's bytes as delivered, and their media type. Raises `UnknownRef`, `ResultInvalid`."""

@@ -13,13 +13,15 @@ from typing import Any
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
 from kontext_server import __version__
-from kontext_server.app import App
+from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
 from kontext_server.surface.failures import guarded
+from kontext_server.surface.notices import Notices
 from kontext_server.surface.resources import TEMPLATES, Resources
 from kontext_server.surface.tools import Tools
 
@@ -37,13 +39,31 @@ INSTRUCTIONS = (
 Context = ServerRequestContext[App, Any]
 
 
-def make_server(app: App) -> Server[App]:
+class KontextServer(Server[App]):
+    """The SDK's server, which tells a client of the handshake era that its resources change, on every transport."""
+
+    notices: Notices
+    """Of this server; whoever stops its transport closes their streams."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """Give the options of `initialize`. Over HTTP the SDK asks for them itself and names none."""
+        changing = notification_options or NotificationOptions(resources_changed=True)
+        return super().create_initialization_options(changing, experimental_capabilities, extensions)
+
+
+def make_server(app: App) -> KontextServer:
     """Make the server of one app; its lifespan starts and stops the app."""
     tools, resources = Tools(app), Resources(app)
+    notices = Notices(app, lambda: LOCAL_OWNER)
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
-        async with app.running():
+        async with app.running(), notices.running():
             yield app
 
     @guarded
@@ -69,7 +89,7 @@ def make_server(app: App) -> Server[App]:
         return await resources.read(str(params.uri), protocol_version=ctx.protocol_version)
 
     private = CacheHint(ttl_ms=0, scope="private")
-    server = Server(
+    server = KontextServer(
         NAME,
         version=__version__,
         title="Kontext image editing",
@@ -83,7 +103,12 @@ def make_server(app: App) -> Server[App]:
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
+        on_subscribe_resource=guarded(notices.watch),
+        on_unsubscribe_resource=guarded(notices.unwatch),
+        on_subscriptions_listen=guarded(notices.listen),
     )
+    server.notices = notices
+    server.add_notification_handler("notifications/initialized", types.NotificationParams, notices.initialized)
     # A question's state goes through the client: sealed under this process's own key (`asking`).
     security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.changes import Change
 from kontext_tools.jobs import Job, Output, Send, Source
+from kontext_tools.stores.journal import Journal
 from kontext_tools.stores.plans import Admission as Admission
 from kontext_tools.stores.plans import PlanStore
 
@@ -103,7 +104,7 @@ class ImageRow:
     parent: str | None
 
 
-class Store(PlanStore, Protocol):
+class Store(PlanStore, Journal, Protocol):
     """Where jobs, their sends, their images and the ledger live."""
 
     async def open(self) -> None:

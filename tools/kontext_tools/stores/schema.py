@@ -119,6 +119,36 @@ def m007_plans(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def m008_journal(db: sqlite3.Connection) -> None:
+    """Create the journal: what happened to whose jobs, by number. It keeps the last thousand or so.
+
+    Triggers write it, so that no statement can forget to; the newest row is never removed, so no number comes twice.
+    """
+    told = {
+        "job_recorded": ("AFTER INSERT ON jobs", "NEW.owner, NEW.id, 'job', 0"),
+        "job_moved": ("AFTER UPDATE OF status ON jobs WHEN OLD.status <> NEW.status", "NEW.owner, NEW.id, 'job', 0"),
+        "job_removed": ("AFTER DELETE ON jobs", "OLD.owner, OLD.id, 'job', 0"),
+        "image_kept": ("AFTER INSERT ON outputs", "NEW.owner, NEW.job_id, 'image', NEW.n"),
+        "image_removed": ("AFTER DELETE ON outputs", "OLD.owner, OLD.job_id, 'image', OLD.n"),
+        "money_moved": ("AFTER INSERT ON ledger", "NEW.owner, NEW.job_id, 'money', 0"),
+    }
+    db.execute(
+        """CREATE TABLE journal (
+            seq INTEGER PRIMARY KEY, owner TEXT NOT NULL, job_id TEXT NOT NULL,
+            what TEXT NOT NULL CHECK (what IN ('job', 'image', 'money')), n INTEGER NOT NULL
+        ) STRICT"""
+    )
+    for name, (when, row) in told.items():
+        db.execute(
+            f"CREATE TRIGGER journal_{name} {when} BEGIN"  # noqa: S608  # constants
+            f" INSERT INTO journal (owner, job_id, what, n) VALUES ({row}); END"
+        )
+    db.execute(
+        """CREATE TRIGGER journal_kept_short AFTER INSERT ON journal WHEN NEW.seq % 256 = 0
+            BEGIN DELETE FROM journal WHERE seq <= NEW.seq - 1024; END"""
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_sends_outputs_ledger,
     m002_gates,
@@ -126,6 +156,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m004_answers,
     m005_lost_sends,
     m007_plans,
+    m008_journal,
 )
 
 

@@ -17,12 +17,14 @@ from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.stores import (
     sqlite_admits,
     sqlite_claims,
+    sqlite_journal,
     sqlite_ledger,
     sqlite_plans,
     sqlite_reads,
     sqlite_writes,
 )
 from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews, Leasehold, Saved
+from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.sqlite_file import BUSY_S as BUSY_S
 from kontext_tools.stores.sqlite_file import SqliteFile
 
@@ -180,6 +182,10 @@ class SqliteStore(SqliteFile):
     async def has_rival(self, send: Send, *, within: timedelta) -> bool:
         """Whether another send may own what this one finds."""
         return await self._read(lambda db: sqlite_reads.has_rival(db, send, within=within))
+
+    async def tidings(self, since: int | None) -> Tidings:
+        """Give what happened since a mark."""
+        return await self._read(lambda db: sqlite_journal.tidings(db, since))
 
     async def next_due(self, providers: Iterable[str]) -> datetime | None:
         """Give when the next send is due."""
