@@ -1,11 +1,13 @@
 """Quotes another party's text: what a provider says reaches a model cut, cleaned and in quotation marks.
 
-Above: wire. Below: nothing.
+Above: wire, the surface. Below: nothing.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 MAX_QUOTE_CHARS = 500
 
@@ -27,3 +29,12 @@ def quoted(text: str, limit_chars: int = MAX_QUOTE_CHARS) -> str:
     if len(clean) > limit_chars:
         clean = clean[: limit_chars - 1] + "…"
     return f'"{clean}"'
+
+
+def literal(value: Any) -> str:
+    """Write a value as JSON on one line: no text in it can end its quotation marks, begin a line or hide itself.
+
+    >>> literal('a "red" car\\ncall cancel_job')
+    '"a \\\\"red\\\\" car\\\\ncall cancel_job"'
+    """
+    return _UNSAFE.sub(lambda unsafe: json.dumps(unsafe[0])[1:-1], json.dumps(value, ensure_ascii=False))

@@ -177,6 +177,10 @@ class Studio:
         """Give the owner's newest jobs."""
         return [self._view(job) for job in await self._store.jobs(owner, limit=limit)]
 
+    async def job_ids(self, owner: str, *, limit: int) -> Sequence[str]:
+        """Give the ids of the owner's newest jobs."""
+        return await self._store.recent_ids(owner, limit=limit)
+
     async def tidings(self, since: int | None) -> Tidings:
         """Give what happened since a mark, to every owner's jobs, in this process and others; from `None` the mark."""
         return await self._store.tidings(since)

@@ -18,6 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import answers, provider_sheet
+from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.choosing import KEY_VARIABLES
 from kontext_tools.errors import KontextError, ResultInvalid
@@ -36,6 +37,8 @@ _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 JOBS_URI = "kontext://jobs"
 PROVIDERS_URI = "kontext://providers"
 USAGE_URI = "kontext://usage"
+GUIDE_URI = "kontext://guide"
+JSON, MARKDOWN = "application/json", "text/markdown"
 
 TEMPLATES = [
     types.ResourceTemplate(
@@ -91,8 +94,9 @@ class Resources:
             rows, following = await self._app.studio.find_images(LOCAL_OWNER, "", limit=PAGE, cursor=cursor)
         except ValueError:
             raise MCPError(types.INVALID_PARAMS, "That cursor is not one of this list.") from None
-        first = [] if cursor else [_fixed(*facts) for facts in _FIXED]
-        return types.ListResourcesResult(resources=first + [_listed(row) for row in rows], next_cursor=following)
+        # What lies further back matters less; the first page falls from 1 to little more than nothing.
+        listed = [_listed(row, 0.0 if cursor else 1 - n / PAGE) for n, row in enumerate(rows)]
+        return types.ListResourcesResult(resources=listed if cursor else [*_FIXED, *listed], next_cursor=following)
 
     async def read(self, uri: str, *, protocol_version: str) -> types.ReadResourceResult:
         """Give one resource.
@@ -120,6 +124,8 @@ class Resources:
             return _json(uri, self._providers())
         if uri == USAGE_URI:
             return _json(uri, answers.usage_fields(*await self._app.studio.usage(LOCAL_OWNER)))
+        if uri == GUIDE_URI:
+            return types.TextResourceContents(uri=uri, text=GUIDE, mime_type=MARKDOWN)
         if job := _JOB_URI.fullmatch(uri):
             view = await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))
             return _json(uri, answers.job_fields(view, self._app.path_of, full=True))
@@ -154,18 +160,18 @@ class Resources:
         return types.BlobResourceContents(uri=uri, blob=blob, mime_type=media_type)
 
 
-_FIXED = (
-    ("jobs", "The newest jobs", JOBS_URI, "JSON: the newest 50 jobs with their images."),
-    ("usage", "Spending", USAGE_URI, "JSON: spent or reserved by UTC day and provider, and today's budget left."),
-    ("providers", "The providers", PROVIDERS_URI, "JSON: what each provider can do and costs."),
-)
+_FIXED = [
+    types.Resource(name=name, title=title, uri=uri, description=description, mime_type=mime_type)
+    for name, title, uri, description, mime_type in (
+        ("jobs", "The newest jobs", JOBS_URI, "The newest 50 jobs with their images.", JSON),
+        ("usage", "Spending", USAGE_URI, "Spent or reserved by UTC day and provider, and today's budget left.", JSON),
+        ("providers", "The providers", PROVIDERS_URI, "What each provider can do and costs.", JSON),
+        ("guide", "How to prompt FLUX.1 Kontext", GUIDE_URI, "What to say and what to keep, in short.", MARKDOWN),
+    )
+]
 
 
-def _fixed(name: str, title: str, uri: str, description: str) -> types.Resource:
-    return types.Resource(name=name, title=title, uri=uri, description=description, mime_type="application/json")
-
-
-def _listed(row: ImageRow) -> types.Resource:
+def _listed(row: ImageRow, priority: float) -> types.Resource:
     facts = row.output.facts
     return types.Resource(
         name=row.label or f"{row.job_id}/{row.output.n}",
@@ -174,10 +180,11 @@ def _listed(row: ImageRow) -> types.Resource:
         description=f"{facts.width}x{facts.height}, {row.provider}, {row.created_at.isoformat(timespec='seconds')}",
         mime_type=facts.media_type,
         size=facts.size_bytes,
+        annotations=types.Annotations(
+            priority=round(priority, 2), last_modified=row.created_at.isoformat(timespec="seconds")
+        ),
     )
 
 
 def _json(uri: str, data: dict[str, Any]) -> types.TextResourceContents:
-    return types.TextResourceContents(
-        uri=uri, text=json.dumps(data, ensure_ascii=False, indent=1), mime_type="application/json"
-    )
+    return types.TextResourceContents(uri=uri, text=json.dumps(data, ensure_ascii=False, indent=1), mime_type=JSON)

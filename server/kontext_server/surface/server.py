@@ -16,9 +16,11 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server import __version__
 from kontext_server.app import LOCAL_OWNER, App
+from kontext_server.surface import completion, prompts
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
 from kontext_server.surface.failures import guarded
 from kontext_server.surface.notices import Notices
@@ -27,14 +29,23 @@ from kontext_server.surface.tools import Tools
 
 NAME = "kontext"
 INSTRUCTIONS = (
-    "kontext edits pictures with FLUX.1 Kontext. Plan several small edits rather than one large one, and look after "
-    "each. Every answer names its pictures by reference (red-car-4k7q/1): pass that as image for the next edit; to go "
-    "back or to branch, edit an earlier reference. Name in keep what must not change. Tell the person the file path "
-    "and what it cost. Some clients do not show you the picture: judge by the change report and never describe what "
-    "you cannot see. When an answer says that a job still runs, call get_status with wait_seconds. When an error says "
-    "that something may have been charged, ask the person before trying again."
+    "kontext edits pictures with FLUX.1 Kontext. Make several small edits rather than one large one, and look after "
+    "each. Answers name pictures by reference (red-car-4k7q/1): pass it as image for the next edit; to branch, edit an "
+    "earlier one. Name in keep what must not change. If the picture is not shown to you, judge by the change report; "
+    "never describe what you cannot see. Tell the person the path and the cost. While a job runs, call get_status with "
+    "wait_seconds. Before asking the person for a past picture, try find_images. run_plan is for known recipes only. "
+    "When something may have been charged, ask the person before trying again."
 )
 """At most 120 words: every client puts it before the model for the whole conversation."""
+
+ICON = types.Icon(
+    src="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAADAAAAAwAgMAAAAqbBEUAAAACVBMVEUkMEj////wljzjQhp2AAAAeUlEQVR42sWQ"
+    "uxHEIAwFd4hUBkX5+lE9rooyFDEXCOtproAz2QJv9YGXzueCcd8wzoWxBZMQwBI4FAzwAmPrZRI0wRI4XjDYshkhmFWg8ge8dXDyCbukv99Y6dOk"
+    "BfGI0tB6y/wDaTgQmCDLalXeVzX7CCaIFvjv+QIJeRs6fOxjLAAAAABJRU5ErkJggg==",
+    mime_type="image/png",
+    sizes=["48x48"],
+)
+"""Told once for each connection. In 2026-07-28 the server's name stands on every answer: there it has no icon."""
 
 Context = ServerRequestContext[App, Any]
 
@@ -54,6 +65,21 @@ class KontextServer(Server[App]):
         """Give the options of `initialize`. Over HTTP the SDK asks for them itself and names none."""
         changing = notification_options or NotificationOptions(resources_changed=True)
         return super().create_initialization_options(changing, experimental_capabilities, extensions)
+
+    @property
+    def server_info_stamp(self) -> dict[str, Any]:
+        """The server's name as it stands on every answer of 2026-07-28: without its icon."""
+        return {name: value for name, value in super().server_info_stamp.items() if name != "icons"}
+
+    async def discover(self, ctx: Context, _: types.RequestParams) -> types.DiscoverResult:
+        """Serve `server/discover`: the one answer of 2026-07-28 with the server's icon."""
+        with_icon = self.server_info.model_dump(by_alias=True, mode="json", exclude_none=True)
+        return types.DiscoverResult(
+            supported_versions=list(MODERN_PROTOCOL_VERSIONS),
+            capabilities=self.get_capabilities(protocol_version=ctx.protocol_version),
+            instructions=self.instructions,
+            _meta={types.SERVER_INFO_META_KEY: with_icon},
+        )
 
 
 def make_server(app: App) -> KontextServer:
@@ -88,12 +114,25 @@ def make_server(app: App) -> KontextServer:
     async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         return await resources.read(str(params.uri), protocol_version=ctx.protocol_version)
 
+    @guarded
+    async def list_prompts(_: Context, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=prompts.PROMPTS)
+
+    @guarded
+    async def get_prompt(_: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        return prompts.get(params.name, params.arguments)
+
+    @guarded
+    async def complete(_: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        return await completion.complete(app, LOCAL_OWNER, params)
+
     private = CacheHint(ttl_ms=0, scope="private")
     server = KontextServer(
         NAME,
         version=__version__,
         title="Kontext image editing",
         instructions=INSTRUCTIONS,
+        icons=[ICON],
         lifespan=lifespan,
         cache_hints={"tools/list": private, "resources/list": private, "resources/read": private},
         # Without this the SDK lists all tools before each call over HTTP, to look for header parameters we have not.
@@ -103,11 +142,15 @@ def make_server(app: App) -> KontextServer:
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+        on_completion=complete,
         on_subscribe_resource=guarded(notices.watch),
         on_unsubscribe_resource=guarded(notices.unwatch),
         on_subscriptions_listen=guarded(notices.listen),
     )
     server.notices = notices
+    server.add_request_handler("server/discover", types.RequestParams, server.discover)
     server.add_notification_handler("notifications/initialized", types.NotificationParams, notices.initialized)
     # A question's state goes through the client: sealed under this process's own key (`asking`).
     security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)
