@@ -1,7 +1,7 @@
 """From an edit and its choice of provider to a job that can be recorded; pure but for the drawn id.
 
 What this is: the sends, the composed prompt, the warnings and the two digests by which calls are recognised. What it
-is not: recording (`stores`). Above: studio. Below: choosing, inputs, prompting, references, jobs.
+is not: recording (`stores`). Above: studio. Below: choosing, inputs, prompting, linting, references, jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from kontext_tools import prompting
+from kontext_tools import linting, prompting
 from kontext_tools.budget import Price
 from kontext_tools.choosing import Choice
 from kontext_tools.data_uris import as_stored
@@ -70,7 +70,7 @@ def draft(
         request_key=call.request_key,
         key_digest=key_digest,
         sends=tuple(_sends(job_id, edit, offer, now, random)),
-        warnings=tuple(_warnings(choice, depth, source)),
+        warnings=tuple(_warnings(choice, depth, source, call)),
     )
 
 
@@ -180,7 +180,7 @@ def passed_on(job: Job, send: Send, offer: Offer, *, now: datetime, random: Rand
         )
 
 
-def _warnings(choice: Choice, depth: int, source: Source | None) -> Iterator[str]:
+def _warnings(choice: Choice, depth: int, source: Source | None, call: Call) -> Iterator[str]:
     yield from choice.warnings
     goes_as_bytes = source is not None and choice.offer.takes_bytes and source.kind is not SourceKind.URL
     if goes_as_bytes and source is not None and source.facts is not None and choice.offer.is_too_large(source.facts):
@@ -189,6 +189,10 @@ def _warnings(choice: Choice, depth: int, source: Source | None) -> Iterator[str
         yield f"{name} was sent, but {choice.offer.name} does not document it: it may be ignored."
     if choice.offer.note:
         yield choice.offer.note
+    if source is not None:
+        # A first edit from an untouched photo is cheap to repeat; then what is lost adds up.
+        edit, broad_matters = choice.edit, depth > 1 or call.dry_run
+        yield from map(str, linting.hints(edit.prompt, edit.keep, broad_matters=broad_matters))
     if depth >= DEEP:
         yield f"This is edit {depth} in a row; each one re-encodes the picture. Go back to an earlier one."
 
