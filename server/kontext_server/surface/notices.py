@@ -181,6 +181,10 @@ class Notices:
         except KontextError as error:
             log.warning("no notices: the journal cannot be read: %s", error.failure.code)
             return False
+        except Exception:
+            # Whatever breaks here, nobody's work may end with it.
+            log.exception("no notices: the look at the journal broke")
+            return False
         self._mark = tidings.mark
         if tidings.missed:
             for event in (ResourcesListChanged(), ResourceUpdated(JOBS_URI), ResourceUpdated(USAGE_URI)):

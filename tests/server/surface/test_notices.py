@@ -321,8 +321,9 @@ async def test_nothing_is_looked_at_while_nobody_listens(tmp_path: Path, monkeyp
         assert await let_time_pass() == await let_time_pass() > 1
 
 
+@pytest.mark.parametrize("error", [StorageBusy("It is held.", fix="Wait."), RuntimeError("a bug")], ids=["busy", "bug"])
 async def test_a_journal_that_cannot_be_read_for_a_while_is_read_again_and_nothing_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     tidings, refused = SqliteStore.tidings, list[int | None]()
     ear = Ear()
@@ -330,7 +331,7 @@ async def test_a_journal_that_cannot_be_read_for_a_while_is_read_again_and_nothi
     async def busy_once(store: SqliteStore, since: int | None) -> Tidings:
         if len(refused) < 2:
             refused.append(since)
-            raise StorageBusy("It is held.", fix="Wait.")
+            raise error
         return await tidings(store, since)
 
     async with client_of(make_server(an_app(tmp_path, clock := FakeClock())), HANDSHAKE, ear) as client:
