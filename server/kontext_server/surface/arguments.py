@@ -58,6 +58,7 @@ class Parameter:
         fields: of each OBJECT of a list.
         aliases: the providers' own names for it.
         listed: whether the published schema shows it; it is read all the same.
+        choices_listed: whether it shows the choices, which may stand with another tool.
     """
 
     name: str
@@ -76,11 +77,12 @@ class Parameter:
     fields: tuple[Parameter, ...] = ()
     aliases: tuple[str, ...] = ()
     listed: bool = True
+    choices_listed: bool = True
 
     def schema(self) -> dict[str, Any]:
         """Give the published property: flat, no keyword that breaks a client."""
         facts: dict[str, Any] = {"type": _JSON_TYPES[self.kind], "description": self.description}
-        if self.choices:
+        if self.choices and self.choices_listed:
             facts["enum"] = list(self.choices)
         if self.minimum is not None:
             facts["minimum"] = self.minimum

@@ -16,18 +16,20 @@ from kontext_tools.planning import Asked
 from kontext_tools.plans import MAX_STEPS, Step
 
 _STEP = (
-    Parameter(name="id", kind=Kind.NAME, required=True, max_chars=40, aliases=("name",), description="Its name."),
-    PROMPT,
+    Parameter(
+        name="id", kind=Kind.NAME, required=True, max_chars=40, aliases=("name",), description="Your name for it."
+    ),
+    replace(PROMPT, description="As in edit_image."),
     replace(
         IMAGE,
         required=False,
         default=None,
-        description="$id of a step, $id/2, $id/* (a run for each output), or any image; none: generate.",
+        description="$id of a step, $id/2, $id/* (a run for each output) or any image; without it: generate.",
     ),
-    KEEP,
-    NUM_IMAGES,
-    replace(RATIO, default=MATCH_INPUT),
-    SEED,
+    replace(KEEP, description="As in edit_image."),
+    replace(NUM_IMAGES, description="Variants."),
+    replace(RATIO, default=MATCH_INPUT, choices_listed=False, description="As in edit_image."),
+    replace(SEED, description="A number."),
 )
 
 
@@ -39,8 +41,7 @@ def run_plan(wait_s: int) -> tuple[Parameter, ...]:
         required=True,
         max_items=MAX_STEPS,
         fields=_STEP,
-        description="In any order, such as: [{id: 'hero', prompt: 'A red car'}, {id: 'night', image: '$hero', "
-        "prompt: 'Make it night', keep: 'the car'}].",
+        description="Such as [{id: 'hero', prompt: 'A red car'}, {id: 'night', image: '$hero', prompt: 'Make it night'}].",
     )
     most = Parameter(
         name="max_cost",

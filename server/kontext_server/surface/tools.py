@@ -141,8 +141,8 @@ class Tools:
         return _tool(
             "run_plan",
             "Run a plan of edits",
-            "Do up to 20 edits in one call: fan-outs, batches, known recipes. To look after each edit, call edit_image "
-            "step by step instead. A failed step skips what starts from it; the others go on. Each picture is paid.",
+            "Do up to 20 edits in one call: batches, fan-outs, known recipes. To look after each edit, call edit_image "
+            "instead. What starts from a failed step is skipped, the rest goes on. Each picture is paid.",
             plan_parameters.run_plan(self._app.settings.kontext_wait_seconds),
             types.ToolAnnotations(
                 read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
