@@ -16,9 +16,7 @@ from kontext_tools.planning import Asked
 from kontext_tools.plans import MAX_STEPS, Step
 
 _STEP = (
-    Parameter(
-        name="id", kind=Kind.NAME, required=True, max_chars=40, aliases=("name",), description="Your name for it."
-    ),
+    Parameter(name="id", kind=Kind.NAME, required=True, max_chars=40, aliases=("name",), description="Its name."),
     replace(PROMPT, description="As in edit_image."),
     replace(
         IMAGE,
@@ -41,7 +39,7 @@ def run_plan(wait_s: int) -> tuple[Parameter, ...]:
         required=True,
         max_items=MAX_STEPS,
         fields=_STEP,
-        description="Such as [{id: 'hero', prompt: 'A red car'}, {id: 'night', image: '$hero', prompt: 'Make it night'}].",
+        description="Such as: [{id: 'car', prompt: 'A red car'}, {id: 'sea', image: '$car', prompt: 'Put it by the sea'}]",
     )
     most = Parameter(
         name="max_cost",
