@@ -2,7 +2,7 @@
 
 What this is: every setting of the contract's section 4 that this version honours, read once at start. The
 environment wins over the file; each key also as `…_FILE`. What it is not: used anywhere but in `app` and `cli`.
-Above: app, cli. Below: setting_names, budget (how amounts are written).
+Above: app, cli. Below: setting_names, setting_values.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import tempfile
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,70 +25,15 @@ from pydantic_settings import (
 )
 
 from kontext_server.setting_names import slip_in_file, slips_in_environment
-from kontext_tools.budget import Price, Unit, parse_caps, parse_price
-from kontext_tools.choosing import HOSTED, SANDBOX
+from kontext_server.setting_values import Address, Caps, Folders, FolderThere, Key, Names, PriceSetting, Secret
+from kontext_tools.budget import Unit
 from kontext_tools.folders import make_private
 
-PROVIDERS = (*HOSTED, SANDBOX)
 PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
 
 
 class SettingError(Exception):
     """A wrong setting; the text names the variable and what it takes."""
-
-
-def _folders(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
-    if not all(folder.is_absolute() for folder in folders):
-        raise ValueError("takes absolute folders, separated as in PATH")
-    return folders
-
-
-def _names(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    names = tuple(name for name in value.replace(",", " ").lower().split() if name != "auto")
-    unknown = [name for name in names if name not in PROVIDERS]
-    if unknown:
-        raise ValueError(f"takes auto, or names out of: {', '.join(PROVIDERS)}")
-    return names
-
-
-def _key(value: Any) -> Any:
-    # Clients fill a field that the person left empty with an empty text.
-    return (value.strip() or None) if isinstance(value, str) else value
-
-
-def _price(value: Any) -> Any:
-    return parse_price(value) if isinstance(value, str) else value
-
-
-def _caps(value: Any) -> Any:
-    return dict(parse_caps(value)) if isinstance(value, str) else value
-
-
-def _address(value: Any) -> Any:
-    parts = urlsplit(str(value))
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("takes an absolute http or https address")
-    return str(value).rstrip("/")
-
-
-def _folder_at_provider(value: Any) -> Any:
-    if len(str(value)) > 256 or ".." in str(value):
-        raise ValueError("takes at most 256 characters, without '..'")
-    return value
-
-
-Address = Annotated[str, BeforeValidator(_address)]
-Key = Annotated[SecretStr | None, BeforeValidator(_key)]
-PriceSetting = Annotated[Price | None, BeforeValidator(_price)]
-FolderThere = Annotated[str, BeforeValidator(_folder_at_provider)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Folders = Annotated[list[Path] | None, BeforeValidator(_folders)]
-Caps = Annotated[dict[Unit, Decimal], BeforeValidator(_caps)]
 
 
 class Settings(BaseSettings):
@@ -145,6 +90,7 @@ class Settings(BaseSettings):
     kontext_wait_seconds: int = Field(25, ge=0, le=50, description="how long an edit is waited for by default")
     kontext_resource_links: bool = Field(False, description="whether answers also carry resource links")
     kontext_proxy: Address | None = Field(None, description="the only proxy used")
+    kontext_secret_key: Secret = Field(None, description="32 bytes as base64; else made and kept in the data folder")
     kontext_log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="what goes to stderr, as JSON lines when that is no terminal"
     )

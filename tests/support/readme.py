@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from kontext_server.app import build
 from kontext_server.settings import Settings, load
 from kontext_server.surface import provider_sheet
+from kontext_tools.choosing import KEY_VARIABLES
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -34,7 +35,7 @@ def parts() -> dict[str, str]:
 
 def providers_table() -> str:
     """Give every provider's row, as if each had its key."""
-    keys = {name: "x" * 20 for name in Settings.model_fields if name.endswith(("_key", "_token"))}
+    keys = {variable.lower(): "x" * 20 for variable in KEY_VARIABLES.values()}
     return provider_sheet.markdown(build(load(kontext_data_dir=ROOT / "nowhere", **keys)).offers.values())
 
 

@@ -1,0 +1,82 @@
+"""What the values of settings are read as: keys, addresses, folders, names, amounts.
+
+What this is: text of an environment or a file becomes a typed value, or a sentence that says what is taken. What it
+is not: the settings themselves (`settings`). Above: settings. Below: secret_key, budget (how amounts are written).
+"""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, SecretStr
+
+from kontext_server import secret_key
+from kontext_tools.budget import Price, Unit, parse_caps, parse_price
+from kontext_tools.choosing import HOSTED, SANDBOX
+
+PROVIDERS = (*HOSTED, SANDBOX)
+
+
+def _folders(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+    if not all(folder.is_absolute() for folder in folders):
+        raise ValueError("takes absolute folders, separated as in PATH")
+    return folders
+
+
+def _names(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name for name in value.replace(",", " ").lower().split() if name != "auto")
+    unknown = [name for name in names if name not in PROVIDERS]
+    if unknown:
+        raise ValueError(f"takes auto, or names out of: {', '.join(PROVIDERS)}")
+    return names
+
+
+def _key(value: Any) -> Any:
+    # Clients fill a field that the person left empty with an empty text.
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
+def _secret(value: Any) -> Any:
+    if isinstance(value := _key(value), str) and secret_key.decoded(value) is None:
+        raise ValueError("takes 32 bytes as base64")
+    return value
+
+
+def _price(value: Any) -> Any:
+    return parse_price(value) if isinstance(value, str) else value
+
+
+def _caps(value: Any) -> Any:
+    return dict(parse_caps(value)) if isinstance(value, str) else value
+
+
+def _address(value: Any) -> Any:
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("takes an absolute http or https address")
+    return str(value).rstrip("/")
+
+
+def _folder_at_provider(value: Any) -> Any:
+    if len(str(value)) > 256 or ".." in str(value):
+        raise ValueError("takes at most 256 characters, without '..'")
+    return value
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+Key = Annotated[SecretStr | None, BeforeValidator(_key)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
+PriceSetting = Annotated[Price | None, BeforeValidator(_price)]
+FolderThere = Annotated[str, BeforeValidator(_folder_at_provider)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Folders = Annotated[list[Path] | None, BeforeValidator(_folders)]
+Caps = Annotated[dict[Unit, Decimal], BeforeValidator(_caps)]
