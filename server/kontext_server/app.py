@@ -7,7 +7,7 @@ everything in `kontext_tools`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from kontext_tools.planner import Planner
 from kontext_tools.planning import Planning
 from kontext_tools.providers.base import Offer
 from kontext_tools.redaction import Redactor
+from kontext_tools.references import Ref
 from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
@@ -39,6 +40,13 @@ from kontext_tools.studio import Studio
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
+
+
+Places = Callable[[str, Ref, str], Mapping[str, str]]
+"""Tells where a person finds an owner's image that is kept under a key: its `path` on this machine, its `url` over
+HTTP, or nothing."""
+AddressOf = Callable[[str, Ref], str]
+"""Gives our own address of one of an owner's images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,7 @@ class App:
     planner: Planner
     clock: Clock
     path_of: Callable[[str], Path | None]
+    places: Places
     _store: SqliteStore
     _http: Http
 
@@ -72,13 +81,19 @@ class App:
 
 
 def build(
-    settings: Settings, *, any_file: bool = False, clock: Clock | None = None, random: Random | None = None
+    settings: Settings,
+    *,
+    any_file: bool = False,
+    address_of: AddressOf | None = None,
+    clock: Clock | None = None,
+    random: Random | None = None,
 ) -> App:
     """Make the app; nothing is opened, created or sent yet.
 
     Args:
         settings: as read at start.
         any_file: whether inputs may come from any folder: a person at the command line names the file.
+        address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         clock: a test's own.
         random: a test's own.
     """
@@ -87,9 +102,8 @@ def build(
     redact = Redactor(settings.secrets)
     http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact)
     store, blobs = SqliteStore(data_dir / "kontext.db"), FileBlobs(data_dir)
-    sources = Sources(
-        http, roots=None if any_file else settings.image_roots, keep_metadata=settings.kontext_keep_metadata
-    )
+    roots = [] if address_of is not None else None if any_file else settings.image_roots
+    sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
     shelf = Shelf(blobs)
     originals = Originals(store, blobs, sources, shelf)
     archive = Archive(blobs, shelf, originals, http, clock, output_dir=settings.kontext_output_dir)
@@ -117,13 +131,26 @@ def build(
         shelf=shelf,
         clock=clock,
     )
+    path_of = _nowhere if address_of is not None else blobs.path
+
+    def places(owner: str, ref: Ref, key: str) -> Mapping[str, str]:
+        if address_of is not None:
+            return {"url": address_of(owner, ref)}
+        path = path_of(key)
+        return {} if path is None else {"path": str(path)}
+
     return App(
         settings=settings,
         studio=studio,
         engine=engine,
         planner=planner,
         clock=clock,
-        path_of=blobs.path,
+        path_of=path_of,
+        places=places,
         _store=store,
         _http=http,
     )
+
+
+def _nowhere(_: str) -> None:
+    return None

@@ -128,11 +128,11 @@ async def test_R04_a_word_that_nobody_knows_is_shown_to_whoever_asks_until_a_kno
                 host.say(done)
                 ended = await shop.until(job.id, *ENDED)
                 after = await shop.studio.get_status(ended.id, Call(owner=OWNER))
-    (warning,) = job_fields(running, lambda _: None)["warnings"]
+    (warning,) = job_fields(running, lambda _owner, _ref, _key: {})["warnings"]
     said, _, rest = warning.removeprefix("core.today calls it ").rpartition(",")
     assert rest == " a status that is not known here; it counts as still running."
     assert said == shown if shown is not None else len(said) <= 62 and "cdt_0123456789" not in said
-    assert warning in job_text(running, lambda _: None)
+    assert warning in job_text(running, lambda _owner, _ref, _key: {})
     assert after.warnings == ()
 
 

@@ -71,7 +71,7 @@ class Sources:
         """Read a path or file address, judged by its form alone.
 
         Raises:
-            SourceNotAllowed: another scheme, a relative path, or a file address of another machine.
+            SourceNotAllowed: another scheme, a relative path, a file address of another machine; any, without roots.
         """
         if text[:5].lower() == "file:":
             try:
@@ -84,7 +84,7 @@ class Sources:
         elif text == "~" or text.startswith("~/"):
             text = str(self._home) + text[1:]
         path = Path(text)
-        if not path.is_absolute() or "\x00" in text or ".." in path.parts:
+        if self._roots == () or not path.is_absolute() or "\x00" in text or ".." in path.parts:
             raise self.not_allowed()
         return path
 

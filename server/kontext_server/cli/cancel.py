@@ -29,6 +29,6 @@ def command(ctx: click.Context, job: str, *, as_json: bool) -> None:
     async def work(app: App) -> int:
         arguments = read(parameters.cancel_job(), {"job_id": job})
         view, outcome = await app.studio.cancel_job(arguments["job_id"], Call(owner=LOCAL_OWNER))
-        return words.tell_job(view, app.path_of, outcome=outcome, as_json=as_json)
+        return words.tell_job(view, app.places, outcome=outcome, as_json=as_json)
 
     ctx.exit(session.settled(lambda settings: session.run(settings, work), as_json=as_json))

@@ -43,7 +43,7 @@ def command(ctx: click.Context, verdict: str | None, resolve: str | None, limit:
     async def work(app: App) -> int:
         if resolve is not None:
             view = await app.studio.resolve(LOCAL_OWNER, resolve, charged=verdict == VERDICTS[0])
-            return words.tell_job(view, app.path_of, full=False, as_json=as_json)
+            return words.tell_job(view, app.places, full=False, as_json=as_json)
         _tell(app, await app.studio.jobs(LOCAL_OWNER, limit=limit), as_json=as_json)
         return 0
 
@@ -55,7 +55,7 @@ def _tell(app: App, views: Sequence[View], *, as_json: bool) -> None:
     from kontext_server.surface.answers import job_fields
 
     if as_json:
-        talk.answer_json({"jobs": [job_fields(view, app.path_of) for view in views]})
+        talk.answer_json({"jobs": [job_fields(view, app.places) for view in views]})
         return
     now = datetime.now(UTC)
     tables.show(HEADER, [_cells(view, now) for view in views], right=("AGE", "COST"))

@@ -184,11 +184,11 @@ def _tell_quote(quote: Quote, *, as_json: bool) -> int:
 
 
 def _tell(app: App, view: View, asked: Asked) -> int:
-    fields = answers.job_fields(view, app.path_of)
+    fields = answers.job_fields(view, app.places)
     failure = answers.failure_of(view.job)
     if failure is not None:
         return talk.tell_failure(failure, as_json=asked.as_json, fields=fields)
-    talk.say(answers.job_text(view, app.path_of).partition("\n")[0])
+    talk.say(answers.job_text(view, app.places).partition("\n")[0])
     for warning in view.warnings:
         talk.say(f"Note: {warning}")
     kept = [path for output in view.job.outputs if (path := app.path_of(output.blob)) is not None]

@@ -34,6 +34,6 @@ def command(ctx: click.Context, job: str, wait_seconds: str | None, *, full: boo
         arguments = read(parameters.get_status(), typed)
         call = Call(owner=LOCAL_OWNER, wait_s=arguments["wait_seconds"])
         view = await app.studio.get_status(arguments["job_id"], call)
-        return words.tell_job(view, app.path_of, full=full, as_json=as_json)
+        return words.tell_job(view, app.places, full=full, as_json=as_json)
 
     ctx.exit(session.settled(lambda settings: session.run(settings, work), as_json=as_json))

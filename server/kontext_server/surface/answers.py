@@ -6,12 +6,12 @@ Below: studio, references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from kontext_server.app import Places
 from kontext_server.surface import plan_answers
 from kontext_tools import doubts
 from kontext_tools.budget import Spending, Unit, plain
@@ -38,6 +38,7 @@ _FIELDS: Mapping[str, str] = {
     "next": "string",
 }
 _PLAN_FIELDS = {"resumed_from": "string", "steps": "array"}
+_PLACE_WORDS = {"path": "file", "url": "address"}
 _DRY_FIELDS = {"dry_run": "boolean", "request": "object", "budget_left": "object"}
 _FULL_FIELDS = {
     "prompt": "string",
@@ -49,10 +50,6 @@ _FULL_FIELDS = {
     "sha256": "object",
     "timeline": "array",
 }
-
-
-Places = Callable[[str], Path | None]
-"""Gives where a blob lies for a person: an absolute path on stdio."""
 
 
 def output_schema(tool: str) -> dict[str, Any]:
@@ -197,27 +194,28 @@ def _headline(view: View) -> str:
 
 def image_fields(job: Job, output: Output, places: Places) -> dict[str, Any]:
     """Give one kept image's facts."""
-    path = places(output.blob)
+    ref = Ref(job_id=job.id, n=output.n)
     facts = {
-        "ref": f"{job.id}/{output.n}",
-        "uri": Ref(job_id=job.id, n=output.n).uri,
+        "ref": str(ref),
+        "uri": ref.uri,
         "width": output.facts.width,
         "height": output.facts.height,
         "media_type": output.facts.media_type,
         "bytes": output.facts.size_bytes,
         "seed": output.seed,
-        "path": None if path is None else str(path),
+        **places(job.owner, ref, output.blob),
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def _image_words(job: Job, output: Output, *, places: Places) -> str:
-    facts, path = output.facts, places(output.blob)
-    words = f"{job.id}/{output.n}: {facts.width}x{facts.height} {facts.media_type}, {facts.size_bytes} bytes"
+    facts, ref = output.facts, Ref(job_id=job.id, n=output.n)
+    words = f"{ref}: {facts.width}x{facts.height} {facts.media_type}, {facts.size_bytes} bytes"
     if output.seed is not None:
         words += f", seed {output.seed}"
-    words += f", {Ref(job_id=job.id, n=output.n).uri}"
-    return words if path is None else f"{words}, file {path}"
+    place = places(job.owner, ref, output.blob)
+    told = [f"{_PLACE_WORDS[kind]} {where}" for kind, where in place.items()]
+    return ", ".join([words, ref.uri, *told])
 
 
 def _change_words(job: Job) -> str:

@@ -119,7 +119,7 @@ class Resources:
     async def _content(self, uri: str) -> types.TextResourceContents | types.BlobResourceContents | None:
         if uri == JOBS_URI:
             views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
-            return _json(uri, {"jobs": [answers.job_fields(view, self._app.path_of) for view in views]})
+            return _json(uri, {"jobs": [answers.job_fields(view, self._app.places) for view in views]})
         if uri == PROVIDERS_URI:
             return _json(uri, self._providers())
         if uri == USAGE_URI:
@@ -128,7 +128,7 @@ class Resources:
             return types.TextResourceContents(uri=uri, text=GUIDE, mime_type=MARKDOWN)
         if job := _JOB_URI.fullmatch(uri):
             view = await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))
-            return _json(uri, answers.job_fields(view, self._app.path_of, full=True))
+            return _json(uri, answers.job_fields(view, self._app.places, full=True))
         if image := _IMAGE_URI.fullmatch(uri):
             return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
         return None
@@ -147,7 +147,7 @@ class Resources:
     ) -> types.TextResourceContents | types.BlobResourceContents:
         if form == "meta":
             view = await self._app.studio.get_status(ref.job_id, Call(owner=LOCAL_OWNER))
-            fields = answers.job_fields(view, self._app.path_of, full=True)
+            fields = answers.job_fields(view, self._app.places, full=True)
             await self._app.studio.image(LOCAL_OWNER, str(ref))
             mine = next((image for image in fields["images"] if image["ref"] == str(ref)), {"ref": str(ref)})
             return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})

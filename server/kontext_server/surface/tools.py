@@ -118,8 +118,8 @@ class Tools:
     def _cancel_job(self) -> Tool:
         async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
             view, outcome = await self._app.studio.cancel_job(arguments["job_id"], call)
-            fields = answers.job_fields(view, self._app.path_of) | {"outcome": outcome}
-            text = f"Outcome: {outcome}. {answers.job_text(view, self._app.path_of)}"
+            fields = answers.job_fields(view, self._app.places) | {"outcome": outcome}
+            text = f"Outcome: {outcome}. {answers.job_text(view, self._app.places)}"
             return _result(text, fields)
 
         return _tool(
@@ -156,11 +156,11 @@ class Tools:
             return _result(answers.quote_text(made), answers.quote_fields(made))
         failure = answers.failure_of(made.job)
         if failure is not None:
-            return error_result(failure, answers.job_fields(made, self._app.path_of))
+            return error_result(failure, answers.job_fields(made, self._app.places))
         return await self._told(made)
 
     async def _told(self, view: View, *, full: bool = False) -> types.CallToolResult:
-        places = self._app.path_of
+        places = self._app.places
         result = _result(answers.job_text(view, places, full=full), answers.job_fields(view, places, full=full))
         if view.job.status.ended:
             result.content.extend(await self._picture(view))
