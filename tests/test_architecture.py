@@ -12,7 +12,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("tools/**/*.py"), *ROOT.glob("server/**/*.py")])
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
-LOADED_WHEN_FIRST_USED = ("PIL", "obstore", "psycopg", "jwt", "rich", "kontext_tools.providers.core_today")
+LOADED_WHEN_FIRST_USED = (
+    "PIL",
+    "obstore",
+    "psycopg",
+    "jwt",
+    "rich",
+    "uvloop",
+    "httptools",
+    "kontext_tools.providers.core_today",
+    "kontext_server.web",
+    "kontext_server.simulator",
+)
 
 
 def test_every_import_contract_is_kept() -> None:

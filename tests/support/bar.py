@@ -182,15 +182,9 @@ ELSEWHERE: Mapping[str, str] = {
 
 NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
-    "L02": "HTTP's part comes with a later issue",
-    "L04": "HTTP comes with a later issue",
-    "F10": "HTTP comes with a later issue",
-    "N01": "HTTP comes with a later issue",
-    "N02": "HTTP comes with a later issue",
-    "N03": "HTTP comes with a later issue",
     "P01": "the conformance suite comes with a later issue",
     "P02": "hardening of the wire comes with a later issue",
-    "P03": "hardening of the wire comes with a later issue",
+    "P03": "over stdio; hardening of that wire comes with a later issue",
     "P04": "hardening of the wire comes with a later issue",
     "P05": "hardening of the wire comes with a later issue",
     "P06": "hardening of the wire comes with a later issue",

@@ -69,6 +69,7 @@ class Studio:
         self._inputs = inputs
         self._shelf = shelf
         self._clock = clock
+        self._waits = True
 
     @property
     def offers(self) -> dict[str, Offer]:
@@ -79,6 +80,10 @@ class Studio:
     def order(self) -> tuple[str, ...]:
         """The names that `auto` tries."""
         return self._serving.order
+
+    def stop_waiting(self) -> None:
+        """Let every call that waits answer with its job as it stands, within a second: this process is to end."""
+        self._waits = False
 
     async def edit_image(self, edit: Edit, call: Call) -> View | Quote:
         """Edit a picture. Raises any refusal of the tree, before anything is sent."""
@@ -232,7 +237,7 @@ class Studio:
                     with contextlib.suppress(KontextError):
                         await self._store.mark_delivered(job.id)
                     return self._view(job, joined=joined)
-                if left_s <= 0:
+                if left_s <= 0 or not self._waits:
                     return self._view(job, joined=joined)
                 if call.on_news is not None:
                     await call.on_news(self._view(job, joined=joined))

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "jobs": "List the newest jobs; say what became of an unknown one.",
     "usage": "Tell what was spent, by day and provider.",
     "demo": "Edit a photograph in three steps; no key, no network.",
-    "serve": "Serve MCP over stdio, for an assistant.",
+    "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",
 }
 """Every command's name and its line of help, in the order of the listing."""

@@ -20,6 +20,19 @@ def test_its_help_says_what_it_reads(invoke: Invoke) -> None:
     assert "stdin" in ended.stdout
 
 
+def test_its_help_says_what_is_other_over_http(invoke: Invoke) -> None:
+    told = invoke("serve", "--help").stdout
+    for said in ("--http", "/mcp", "--host", "127.0.0.1", "--port", "8765", "stderr", "loopback"):
+        assert said in told
+
+
+@pytest.mark.parametrize("arguments", [("--port", "9000"), ("--host", "::1")])
+def test_a_host_or_port_without_http_is_a_slip(invoke: Invoke, arguments: tuple[str, str]) -> None:
+    ended = invoke("serve", *arguments)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "--host and --port go with --http." in ended.stderr
+
+
 def test_reached_through_click_it_serves_until_its_input_ends(environment: dict[str, str]) -> None:
     program = "import sys; from kontext_server.cli import main; sys.argv = ['kontext', 'serve']; main()"
     ended = subprocess.run(

@@ -1,0 +1,1 @@
+"""How others than our own parent process reach the server: over HTTP."""
