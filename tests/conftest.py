@@ -73,6 +73,15 @@ def inspector() -> list[str]:
 
 
 @pytest.fixture
+def conformance() -> list[str]:
+    """The official conformance suite's command line, on Node 22, from npm."""
+    program = [str(NODE_FOLDER / "node"), str(NODE_FOLDER / "conformance")]
+    if not all(Path(part).exists() for part in program):
+        pytest.skip("needs Node 22 and the conformance suite: npm install --no-package-lock --prefix .ci/node .ci/node")
+    return program
+
+
+@pytest.fixture
 def simulator(request: pytest.FixtureRequest) -> Generator[Running]:
     """The providers' wires on loopback, for one test; a job takes the module's `JOB_SECONDS`, else no time."""
     job_seconds: float = getattr(cast("Any", request).module, "JOB_SECONDS", 0.0)

@@ -176,13 +176,13 @@ DEMANDS: Mapping[str, str] = {
 ELSEWHERE: Mapping[str, str] = {
     "S01": "end_to_end/test_keys.py::test_a_planted_key_is_nowhere_to_be_found",
     "C11": "end_to_end/test_kills.py::test_creates_accepted_never_exceed_sends_and_every_job_ends_whatever_is_killed",
+    "P01": "conformance/test_conformance.py::test_what_a_revision_requires_passes",
     "R03": "tools/test_gates.py::test_after_five_failures_in_a_row_a_provider_is_asked_once_in_a_window",
 }
 """Cases that a test outside tests/reliability covers: `path::test`, relative to tests/."""
 
 NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
-    "P01": "the conformance suite comes with a later issue",
     "P02": "hardening of the wire comes with a later issue",
     "P03": "over stdio; hardening of that wire comes with a later issue",
     "P04": "hardening of the wire comes with a later issue",
