@@ -135,6 +135,9 @@ async def test_P03_a_body_is_bounded_on_every_route(tmp_path: Path) -> None:
 async def test_F10_no_file_of_the_machine_is_read_over_http(tmp_path: Path, era: str) -> None:
     with anyio.fail_after(60), served(tmp_path) as server:
         async with connected(server, era=era) as client:
+            unknown = fields_of(await call(client, "edit_image", image="red-car-4k7q/1", prompt="Make it sepia"))[
+                "error"
+            ]
             made = fields_of(await call(client, "generate_image", prompt="a red lake"))
             own = tmp_path / "data" / "images" / f"{made['job_id']}-1.png"
             assert own.is_file()
@@ -143,6 +146,7 @@ async def test_F10_no_file_of_the_machine_is_read_over_http(tmp_path: Path, era:
                 fields_of(await call(client, "edit_image", image=image, prompt="Make it sepia"))["error"]
                 for image in [*map(str, paths), own.as_uri(), f"`{own}`"]
             ]
+    assert (unknown["code"], "path" in unknown["fix"]) == ("unknown_ref", False)
     assert [error["code"] for error in errors] == ["source_not_allowed"] * len(errors)
     assert {(error["message"], error["fix"]) for error in errors} == {
         (

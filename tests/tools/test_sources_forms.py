@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kontext_tools.data_uris import is_data_uri
-from kontext_tools.errors import SourceNotAllowed, SourceTooLarge, SourceUnreadable
+from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.sources import Sources, is_remote
@@ -73,6 +73,23 @@ def test_what_names_no_place_of_this_machine_is_refused_by_its_form(text: str) -
     with pytest.raises(SourceNotAllowed) as caught:
         sources.path_of(text)
     assert caught.value.failure == sources.not_allowed().failure
+
+
+@pytest.mark.parametrize("text", ["/pictures/cat.png", "~/cat.png", "file:///pictures/cat.png", "cat.png"])
+def test_without_folders_every_path_is_refused_alike(text: str) -> None:
+    with pytest.raises(SourceNotAllowed) as caught:
+        reading().path_of(text)
+    assert caught.value.failure == reading().not_allowed().failure
+
+
+@pytest.mark.parametrize("text", ["data:image/png;base64,", "data:image/png;base64," + "A" * 13_400_000])
+async def test_a_refused_data_uri_offers_a_path_only_where_one_may_be_named(text: str) -> None:
+    offers: list[bool] = []
+    for sources in (reading(Path("/pictures")), reading()):
+        with pytest.raises(KontextError) as caught:
+            await sources.from_data_uri(text)
+        offers.append("path" in caught.value.failure.fix)
+    assert offers == [True, False]
 
 
 @given(st.text(max_size=40) | st.text(max_size=30).map("file://{}".format) | st.text(max_size=30).map("/{}".format))

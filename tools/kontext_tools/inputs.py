@@ -131,7 +131,9 @@ class Inputs:
         fix = (
             f"Call again with one of the nearest: {', '.join(near)}."
             if near
-            else "Call again with the absolute path of an image, an https address, or an earlier answer's reference."
+            else "Call again with "
+            + self._sources.instead("the absolute path of an image, an https address,", "an https address, a data URI")
+            + " or an earlier answer's reference."
         )
         return UnknownRef("No image has that reference; nothing was sent.", fix=fix, field="image")
 

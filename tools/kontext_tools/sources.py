@@ -2,15 +2,13 @@
 
 What this is: where an input may come from, and its cleaned bytes. A file is judged by what was opened, never by its
 name alone. What it is not: references to our own results (`studio` asks the store), or decoding (`images`).
-Above: studio, engine. Below: http, images, data_uris, errors.
+Above: studio, engine. Below: http, images, data_uris, files, errors.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +18,12 @@ import anyio.to_thread
 
 from kontext_tools import data_uris, images
 from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
+from kontext_tools.files import lies_in, nearest_names, opened_path
 from kontext_tools.guard import Blocked
 from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_DATA_URI_BYTES, MAX_INPUT_BYTES, ImageFacts
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 SOURCE_FETCH_S = 20.0
-_APPLICATION_DATA = {"darwin": "Library", "win32": "AppData"}.get(sys.platform)
-"""Where programs keep what is a person's, but not hidden by a dot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +105,17 @@ class Sources:
         except OverflowError:
             raise SourceTooLarge(
                 "The data URI holds more than 10 MB; nothing was sent.",
-                fix="Save the picture as a file in an allowed folder and pass its absolute path.",
+                fix=self.instead(
+                    "Save the picture as a file in an allowed folder and pass its absolute path.",
+                    "Pass an https address that gives the picture.",
+                ),
                 field="image",
             ) from None
         if data is None:
             raise SourceUnreadable(
                 "The data URI is not a base64 picture; nothing was sent.",
-                fix="Pass data:image/png;base64,… or the absolute path of a file.",
+                fix="Pass data:image/png;base64,… or "
+                + self.instead("the absolute path of a file.", "an https address."),
                 field="image",
             )
         return await self.cleaned(data)
@@ -157,11 +157,12 @@ class Sources:
         except Blocked as blocked:
             raise self._blocked(blocked) from None
         except TooLarge:
-            raise _too_large() from None
+            raise self._too_large() from None
         except (Lost, Refetched, OSError):
             raise SourceUnreadable(
                 "The address of the image did not give a file.",
-                fix="Check that the address opens without signing in, or pass the absolute path of a file.",
+                fix="Check that the address opens without signing in, or pass "
+                + self.instead("the absolute path of a file.", "a data URI."),
                 field="image",
             ) from None
         finally:
@@ -193,10 +194,22 @@ class Sources:
             field="image",
         )
 
+    def instead(self, with_files: str, without: str) -> str:
+        """Give what a refusal offers, which is another where no file of this machine may be named (HTTP)."""
+        return without if self._roots == () else with_files
+
+    def _too_large(self) -> SourceTooLarge:
+        return SourceTooLarge(
+            "The image is over 50 MB; nothing was sent.",
+            fix="Save a smaller copy (at most 50 MB and 50 megapixels) and pass its "
+            + self.instead("absolute path.", "https address."),
+            field="image",
+        )
+
     def _blocked(self, reason: Blocked) -> SourceNotAllowed:
         return SourceNotAllowed(
             f"That address may not be fetched ({reason}); nothing was sent.",
-            fix="Pass a public https address, or the absolute path of a file.",
+            fix="Pass a public https address, or " + self.instead("the absolute path of a file.", "a data URI."),
             field="image",
         )
 
@@ -212,7 +225,7 @@ class Sources:
         except (OSError, ValueError):
             raise self.not_allowed() from None
         try:
-            self._judge(_opened_path(descriptor, path), os.fstat(descriptor))
+            self._judge(opened_path(descriptor, path), os.fstat(descriptor))
             # The descriptor, so that what was judged is what is read; judged first, for `open` takes no folder.
             with open(descriptor, "rb", closefd=False) as file:  # the same
                 data = file.read(MAX_INPUT_BYTES + 1)
@@ -225,69 +238,26 @@ class Sources:
         finally:
             os.close(descriptor)
         if len(data) > MAX_INPUT_BYTES:
-            raise _too_large()
+            raise self._too_large()
         return data
 
     def _judge(self, opened: Path, status: os.stat_result) -> None:
         if not self._allows(opened) or not stat.S_ISREG(status.st_mode):
             raise self.not_allowed()
         if status.st_size > MAX_INPUT_BYTES:
-            raise _too_large()
+            raise self._too_large()
 
     def _allows(self, path: Path) -> bool:
         if self._roots is None:
             return True
-        return any(_lies_in(path, root) for root in self._roots)
+        return any(lies_in(path, root) for root in self._roots)
 
     def _missing(self, path: Path) -> KontextError:
         folder = Path(os.path.realpath(path.parent))
-        near = _nearest_names(folder, path.name) if self._allows(folder) else []
+        near = nearest_names(folder, path.name) if self._allows(folder) else []
         if near:
             names = ", ".join(str(path.parent / name) for name in near)
             fix = f"Call again with one of these: {names}."
         else:
             fix = "Call again with the absolute path of an image that exists; no image lies in that folder."
         return SourceUnreadable("There is no file of that name; nothing was sent.", fix=fix, field="image")
-
-
-def _lies_in(path: Path, root: Path) -> bool:
-    try:
-        inside = path.relative_to(os.path.realpath(root))
-    except ValueError:
-        return False
-    return not any(part.startswith(".") or part == _APPLICATION_DATA for part in inside.parts)
-
-
-def _opened_path(descriptor: int, path: Path) -> Path:
-    """Give where the opened file really lies, symlinks resolved."""
-    try:
-        return Path(f"/proc/self/fd/{descriptor}").readlink()
-    except OSError:
-        # No /proc (macOS, Windows): resolve the name, and prove that it still names what was opened.
-        real = Path(os.path.realpath(path))
-        try:
-            same = os.path.samestat(real.stat(), os.fstat(descriptor))
-        except OSError:
-            same = False
-        return real if same else Path("/")
-
-
-def _nearest_names(folder: Path, name: str) -> list[str]:
-    try:
-        names = [
-            entry.name
-            for entry in os.scandir(folder)
-            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
-        ]
-    except OSError:
-        return []
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
-    return near or sorted(names)[:3]
-
-
-def _too_large() -> SourceTooLarge:
-    return SourceTooLarge(
-        "The image is over 50 MB; nothing was sent.",
-        fix="Save a smaller copy (at most 50 MB and 50 megapixels) and pass its absolute path.",
-        field="image",
-    )
