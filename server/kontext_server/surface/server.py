@@ -32,8 +32,8 @@ INSTRUCTIONS = (
     "kontext edits pictures with FLUX.1 Kontext. Make several small edits rather than one large one, and look after "
     "each. Answers name pictures by reference (red-car-4k7q/1): pass it as image for the next edit; to branch, edit an "
     "earlier one. Name in keep what must not change. If the picture is not shown to you, judge by the change report; "
-    "never describe what you cannot see. Tell the person the path and the cost. While a job runs, call get_status with "
-    "wait_seconds. Before asking the person for a past picture, try find_images. run_plan is for known recipes only. "
+    "never describe what you cannot see. Tell the person the url or path and the cost. While a job runs, call "
+    "get_status with wait_seconds. Before asking the person for a past picture, try find_images. run_plan is for known recipes only. "
     "When something may have been charged, ask the person before trying again."
 )
 """At most 120 words: every client puts it before the model for the whole conversation."""
