@@ -13,13 +13,12 @@ from typing import Any
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
 
 from conformance import fixtures
 from kontext_server.app import App, build
 from kontext_server.settings import load, prepare_data_dir
 from kontext_server.surface.failures import guarded
-from kontext_server.surface.server import make_server
+from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.http import listening, run
 from kontext_tools.clocks import SystemClock
@@ -31,7 +30,7 @@ Paged = types.PaginatedRequestParams
 class Mounted:
     """The fixtures before one server's own handlers."""
 
-    def __init__(self, server: Server[App]) -> None:
+    def __init__(self, server: KontextServer) -> None:
         self._server = server
         self._before: dict[str, Any] = {}
         self._mount("tools/list", Paged, self._list_tools)
@@ -70,6 +69,7 @@ class Mounted:
             responses=params.input_responses or {},
             state=params.request_state,
             ours=call_ours,
+            publish=self._server.notices.publish,
         )
         return await tool.does(call)
 

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
+from mcp.server.subscriptions import PromptsListChanged, ServerEvent, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 
 Context = ServerRequestContext[Any, Any]
@@ -36,6 +37,7 @@ class Call:
         responses: what the client answered to the questions of the round before.
         state: what came back with them, unsealed by our server's boundary.
         ours: calls one of our own tools within this request.
+        publish: tells all who listen to our notices.
     """
 
     ctx: Context
@@ -43,6 +45,7 @@ class Call:
     responses: Mapping[str, Any]
     state: str | None
     ours: CallOurs
+    publish: Callable[[ServerEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +239,16 @@ async def _silent(_: Call) -> ToolResult:
     return said("Done.")
 
 
+async def _change_tools(call: Call) -> ToolResult:
+    await call.publish(ToolsListChanged())
+    return said("The list of tools is said to have changed.")
+
+
+async def _change_prompts(call: Call) -> ToolResult:
+    await call.publish(PromptsListChanged())
+    return said("The list of prompts is said to have changed.")
+
+
 _MESSAGE: Mapping[str, Any] = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
 
 TOOLS: Mapping[str, Tool] = {
@@ -260,6 +273,8 @@ TOOLS: Mapping[str, Tool] = {
     "test_streaming_elicitation": Tool(does=_ask_name),
     "test_missing_capability": Tool(does=_missing_capability),
     "test_logging_tool": Tool(does=_silent),
+    "test_trigger_tool_change": Tool(does=_change_tools),
+    "test_trigger_prompt_change": Tool(does=_change_prompts),
 }
 """By name. Of the tasks scenarios, which need our tasks extension, these are missing: greet, slow_compute,
 failing_job, protocol_error_job, confirm_delete, multi_input, test_tool_with_task."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -247,6 +249,22 @@ async def test_L02_a_signal_ends_the_server_over_http_and_calls_that_wait_are_an
     assert fields["next"] == f"Call get_status(job_id='{fields['job_id']}', wait_seconds=25)."
     assert data.statuses() == {"completed": 1}
     assert data.check_files() == charged_at(simulator) == 1
+
+
+async def test_L02_a_stream_of_notices_ends_on_purpose_at_a_signal(tmp_path: Path) -> None:
+    body = envelope("subscriptions/listen", {"notifications": {"resourcesListChanged": True}})
+    frames: list[dict[str, Any]] = []
+    ended: list[tuple[int, str]] = []
+    with anyio.fail_after(60), served(tmp_path) as server:
+        async with client_of(server) as http, http.stream("POST", "/mcp", json=body, headers=headers(body)) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data:"):
+                    frames.append(json.loads(line.removeprefix("data:")))
+                if len(frames) == 1 and not ended:
+                    ended.append(await anyio.to_thread.run_sync(server.end))
+    assert ended == [(0, "")]
+    assert [frame.get("method") for frame in frames] == ["notifications/subscriptions/acknowledged", None]
+    assert frames[-1]["result"]["resultType"] == "complete"
 
 
 async def test_L02_clients_that_stay_connected_do_not_hold_the_end(tmp_path: Path) -> None:

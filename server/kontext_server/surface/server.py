@@ -33,8 +33,8 @@ INSTRUCTIONS = (
     "each. Answers name pictures by reference (red-car-4k7q/1): pass it as image for the next edit; to branch, edit an "
     "earlier one. Name in keep what must not change. If the picture is not shown to you, judge by the change report; "
     "never describe what you cannot see. Tell the person the url or path and the cost. While a job runs, call "
-    "get_status with wait_seconds. Before asking the person for a past picture, try find_images. run_plan is for known recipes only. "
-    "When something may have been charged, ask the person before trying again."
+    "get_status with wait_seconds. Before asking the person for a past picture, try find_images. run_plan is for "
+    "known recipes only. When something may have been charged, ask the person before trying again."
 )
 """At most 120 words: every client puts it before the model for the whole conversation."""
 

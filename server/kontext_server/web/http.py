@@ -33,7 +33,7 @@ from uvicorn.server import Server as Uvicorn
 from kontext_server import secret_key
 from kontext_server.app import App, build
 from kontext_server.settings import SettingError, Settings
-from kontext_server.surface.server import make_server
+from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.hosts import HostCheck, in_address, is_loopback, loopback_only
 from kontext_server.web.routes import routes
@@ -105,13 +105,7 @@ def listening(host: str, port: int) -> Generator[Listening]:
 
 
 def run(
-    server: Server[App],
-    app: App,
-    addresses: Addresses,
-    place: Listening,
-    *,
-    announce: Callable[[str], None],
-    ending: Callable[[], None] = lambda: None,
+    server: KontextServer, app: App, addresses: Addresses, place: Listening, *, announce: Callable[[str], None]
 ) -> None:
     """Serve one server on a port until a signal comes.
 
@@ -121,13 +115,12 @@ def run(
         addresses: what proves a picture's address.
         place: where.
         announce: as for `serve`.
-        ending: called in the loop as soon as a signal came: it closes what a client would hold open for good, such as
-            streams of change notices, so that nobody waits for them. Calls that wait answer by themselves.
     """
 
     def end() -> None:
+        # Calls that wait answer, and streams of notices end on purpose, so that nothing holds the end.
         app.studio.stop_waiting()
-        ending()
+        server.notices.close()
 
     config = Config(
         application(server, app, addresses, place.host),
