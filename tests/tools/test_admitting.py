@@ -67,14 +67,14 @@ async def test_the_question_names_what_would_be_done_and_nothing_is_recorded_or_
         async with a_shop(tmp_path) as shop:
             question = await asked(shop, replace(CAR, num_images=3))
             assert await recorded(shop) == (0, 0)
-    assert replace(question, yes=Yes(binding="b", nonce="n")) == snapshot(
+    assert replace(question, yes=Yes(binding="b", nonce="n", given="g")) == snapshot(
         Question(
             tool="generate_image",
             provider="core.today",
             images=3,
             price="360 credit",
             prompt="a red car",
-            yes=Yes(binding="b", nonce="n"),
+            yes=Yes(binding="b", nonce="n", given="g"),
         )
     )
 

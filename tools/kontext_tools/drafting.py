@@ -127,7 +127,7 @@ def question(job: Job, prices: Sequence[Price], images: int) -> Question:
         images=images,
         price=price,
         prompt=job.edit.prompt,
-        yes=Yes(binding=_sha256(asked), nonce=secrets.token_urlsafe(NONCE_BYTES)),
+        yes=Yes(binding=_sha256(asked), nonce=secrets.token_urlsafe(NONCE_BYTES), given=job.key_digest),
     )
 
 

@@ -17,10 +17,13 @@ class Yes:
     Attributes:
         binding: digest of exactly what was asked: owner, call, provider, model, price. A yes to anything else is none.
         nonce: burnt with the reservation, so that one yes buys one job.
+        given: digest of the arguments as they were given when it was asked. The yes may come back with others that
+            mean the same, such as a picture out of a row: the call is known by the first ones under its request_key.
     """
 
     binding: str
     nonce: str
+    given: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,7 +213,7 @@ class Studio:
 
     async def _start(self, tool: str, edit: Edit, call: Call) -> View | Quote:
         require_prompt(edit.prompt)
-        digest = drafting.digest(tool, edit, image=edit.image)
+        digest = call.yes.given if call.yes is not None else drafting.digest(tool, edit, image=edit.image)
         if call.request_key and not call.dry_run:
             earlier = await self._store.job_of_key(call.owner, call.request_key)
             if earlier is not None:

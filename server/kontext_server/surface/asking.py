@@ -122,7 +122,7 @@ def _sealed(question: Question) -> types.InputRequiredResult:
     form = types.ElicitRequestFormParams(message=_words(question), requested_schema=SCHEMA)
     return types.InputRequiredResult(
         input_requests={CONFIRM: types.ElicitRequest(params=form)},
-        request_state=json.dumps([question.yes.binding, question.yes.nonce]),
+        request_state=json.dumps([question.yes.binding, question.yes.nonce, question.yes.given]),
     )
 
 
@@ -130,8 +130,8 @@ def _opened(state: str | None) -> Yes | None:
     """Read what `_sealed` wrote; the boundary lets nothing else through."""
     if state is None:
         return None
-    binding, nonce = json.loads(state)
-    return Yes(binding=binding, nonce=nonce)
+    binding, nonce, given = json.loads(state)
+    return Yes(binding=binding, nonce=nonce, given=given)
 
 
 def _agreed(answer: types.ElicitResult, asked: Yes) -> Yes:

@@ -27,7 +27,7 @@ def tables(db: sqlite3.Connection) -> list[str]:
 def test_an_empty_database_gets_every_table(db: sqlite3.Connection) -> None:
     schema.migrate(db)
     assert tables(db) == snapshot(
-        ["answers", "gates", "jobs", "journal", "ledger", "outputs", "plans", "runs", "sends"]
+        ["answers", "gates", "jobs", "journal", "ledger", "outputs", "plans", "runs", "sends", "tasks"]
     )
     assert schema.version_of(db) == len(schema.MIGRATIONS)
 

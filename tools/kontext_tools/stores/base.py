@@ -22,6 +22,7 @@ from kontext_tools.jobs import Job, Output, Send, Source
 from kontext_tools.stores.journal import Journal
 from kontext_tools.stores.plans import Admission as Admission
 from kontext_tools.stores.plans import PlanStore
+from kontext_tools.stores.tasks import TaskStore
 
 
 class Leasehold(Protocol):
@@ -104,8 +105,8 @@ class ImageRow:
     parent: str | None
 
 
-class Store(PlanStore, Journal, Protocol):
-    """Where jobs, their sends, their images and the ledger live."""
+class Store(PlanStore, TaskStore, Journal, Protocol):
+    """Where jobs, their sends, their images, tasks and the ledger live."""
 
     async def open(self) -> None:
         """Open and migrate. A failure is kept and raised by every later verb, so that a server can start without."""

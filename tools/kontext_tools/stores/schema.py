@@ -149,6 +149,18 @@ def m008_journal(db: sqlite3.Connection) -> None:
     )
 
 
+def m009_tasks(db: sqlite3.Connection) -> None:
+    """Create the tasks: by an unguessable id, what a caller comes back for. A row is forgotten after its end."""
+    db.execute(
+        """CREATE TABLE tasks (
+            id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, created_us INTEGER NOT NULL,
+            updated_us INTEGER NOT NULL, ends_us INTEGER NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
+            doc TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+    db.execute("CREATE INDEX tasks_ends ON tasks (ends_us)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_sends_outputs_ledger,
     m002_gates,
@@ -157,6 +169,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m005_lost_sends,
     m007_plans,
     m008_journal,
+    m009_tasks,
 )
 
 

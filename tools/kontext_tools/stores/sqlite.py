@@ -1,8 +1,8 @@
 """The embedded store: jobs in one SQLite file.
 
 What this is: the async face, one verb after the other. What it is not: the connections (`sqlite_file`) or the
-statements (`sqlite_admits`, `sqlite_writes`, `sqlite_claims`, `sqlite_plans`, `sqlite_ledger`, `sqlite_reads`). Above:
-app, engine, studio. Below: those.
+statements (`sqlite_admits`, `sqlite_writes`, `sqlite_claims`, `sqlite_plans`, `sqlite_ledger`, `sqlite_reads`), nor
+the verbs of tasks (`sqlite_tasks`). Above: app, engine, studio. Below: those.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from kontext_tools.stores import (
 from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews, Leasehold, Saved
 from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.sqlite_file import BUSY_S as BUSY_S
-from kontext_tools.stores.sqlite_file import SqliteFile
+from kontext_tools.stores.sqlite_tasks import SqliteTasks
 
 
-class SqliteStore(SqliteFile):
+class SqliteStore(SqliteTasks):
     """Jobs in one file. See `stores.base.Store` for the verbs."""
 
     async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
