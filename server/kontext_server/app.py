@@ -37,6 +37,7 @@ from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
 from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.studio import Studio
+from kontext_tools.tasks import Tasks
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
@@ -55,6 +56,7 @@ class App:
 
     settings: Settings
     studio: Studio
+    tasks: Tasks
     engine: Engine
     planner: Planner
     clock: Clock
@@ -142,6 +144,7 @@ def build(
     return App(
         settings=settings,
         studio=studio,
+        tasks=Tasks(store, inputs, shelf, clock),
         engine=engine,
         planner=planner,
         clock=clock,

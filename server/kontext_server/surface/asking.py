@@ -49,6 +49,11 @@ SCHEMA: dict[str, Any] = {
 Work = Callable[[Call], Awaitable[types.CallToolResult]]
 
 
+def owner_of(_: ServerRequestContext[Any, Any]) -> str:
+    """Give whose request it is."""
+    return LOCAL_OWNER
+
+
 class Caller:
     """Whoever made one call."""
 
@@ -56,26 +61,30 @@ class Caller:
         self._ctx = ctx
         self._params = params
 
+    def call(self, yes: Yes | None = None) -> Call:
+        """Give how this call wants to be served."""
+        return Call(owner=owner_of(self._ctx), on_news=self._on_news, yes=yes)
+
     async def served(self, work: Work) -> types.CallToolResult | types.InputRequiredResult:
         """Do a call's work; where a person must be asked first, ask, and do it at what they said yes to.
 
         Raises:
             ConfirmationNeeded: their client cannot ask, or they did not say yes.
         """
-        yes = self._returned()
+        yes = self.returned()
         while True:
             try:
-                return await work(Call(owner=LOCAL_OWNER, on_news=self._on_news, yes=yes))
+                return await work(self.call(yes))
             except ConfirmationNeeded as needed:
                 question = needed.question
-                if question is None or not self._shows_forms:
+                if question is None or not self.shows_forms:
                     raise
                 if self._ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
                     return _sealed(question)
                 answer = await self._answer(question)
                 if answer is None:
                     raise
-                yes = _agreed(answer, question.yes)
+                yes = agreed(answer, question.yes)
 
     async def _on_news(self, view: View) -> None:
         if view.job.plan is not None:
@@ -85,19 +94,23 @@ class Caller:
         await self._ctx.session.report_progress(view.seconds, eta_s, f"{view.job.status.value} at {view.job.provider}")
 
     @property
-    def _shows_forms(self) -> bool:
+    def shows_forms(self) -> bool:
         """Whether the client declared elicitation by form; before there was another kind, an empty one meant that."""
         declared = self._ctx.session.client_capabilities
         elicitation = None if declared is None else declared.elicitation
         return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
-    def _returned(self) -> Yes | None:
-        """Give the yes that came back with this call, if it did, under our seal; `None` where there is no answer."""
+    def returned(self) -> Yes | None:
+        """Give the yes that came back with this call, if it did, under our seal; `None` where there is no answer.
+
+        Raises:
+            ConfirmationNeeded: the answer is no.
+        """
         answer = (self._params.input_responses or {}).get(CONFIRM)
         asked = _opened(self._params.request_state)
         if asked is None or not isinstance(answer, types.ElicitResult):
             return None
-        return _agreed(answer, asked)
+        return agreed(answer, asked)
 
     async def _answer(self, question: Question) -> types.ElicitResult | None:
         """Ask on the session; `None` where the client cannot, answers nothing that can be read, or nobody answers."""
@@ -117,11 +130,15 @@ def _words(question: Question) -> str:
     return f"{wording.asked(question)} Go on?\nPrompt: {quoted(question.prompt, PROMPT_CHARS)}"
 
 
+def form_of(question: Question) -> types.ElicitRequest:
+    """Give the question as a form that a client shows."""
+    return types.ElicitRequest(params=types.ElicitRequestFormParams(message=_words(question), requested_schema=SCHEMA))
+
+
 def _sealed(question: Question) -> types.InputRequiredResult:
     """Give the question as the end of this round; the boundary seals the state on its way out."""
-    form = types.ElicitRequestFormParams(message=_words(question), requested_schema=SCHEMA)
     return types.InputRequiredResult(
-        input_requests={CONFIRM: types.ElicitRequest(params=form)},
+        input_requests={CONFIRM: form_of(question)},
         request_state=json.dumps([question.yes.binding, question.yes.nonce, question.yes.given]),
     )
 
@@ -134,7 +151,12 @@ def _opened(state: str | None) -> Yes | None:
     return Yes(binding=binding, nonce=nonce, given=given)
 
 
-def _agreed(answer: types.ElicitResult, asked: Yes) -> Yes:
+def agreed(answer: types.ElicitResult, asked: Yes) -> Yes:
+    """Give the yes that an answer is.
+
+    Raises:
+        ConfirmationNeeded: it is anything else.
+    """
     if answer.action == "accept" and (answer.content or {}).get(GO) is True:
         return asked
     raise ConfirmationNeeded(

@@ -1,7 +1,7 @@
 """The MCP server: the SDK's low-level class with our handlers, each wrapped at registration.
 
 What this is: where the protocol meets the tools and the resources, the same in both eras (2025-11-25 and before by
-handshake, 2026-07-28 without). What it is not: a transport (`stdio`). Above: stdio. Below: tools, resources.
+handshake, 2026-07-28 without). What it is not: a transport (`stdio`). Above: stdio. Below: tools, resources, tasks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
@@ -23,8 +23,10 @@ from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import completion, prompts
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
 from kontext_server.surface.failures import guarded
+from kontext_server.surface.job_tasks import KIND, JobTasks
 from kontext_server.surface.notices import Notices
 from kontext_server.surface.resources import TEMPLATES, Resources
+from kontext_server.surface.tasks import TaskExtension, declared
 from kontext_server.surface.tools import Tools
 
 NAME = "kontext"
@@ -86,6 +88,7 @@ def make_server(app: App) -> KontextServer:
     """Make the server of one app; its lifespan starts and stops the app."""
     tools, resources = Tools(app), Resources(app)
     notices = Notices(app, lambda: LOCAL_OWNER)
+    job_tasks = JobTasks(app, tools)
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
@@ -97,10 +100,9 @@ def make_server(app: App) -> KontextServer:
         return types.ListToolsResult(tools=tools.specs)
 
     @guarded
-    async def call_tool(
-        ctx: Context, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | types.InputRequiredResult:
-        return await tools.call(params.name, params.arguments, Caller(ctx, params))
+    async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> HandlerResult:
+        call = job_tasks.call if declared(ctx) else tools.call
+        return await call(params.name, params.arguments, Caller(ctx, params))
 
     @guarded
     async def list_resources(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
@@ -138,7 +140,6 @@ def make_server(app: App) -> KontextServer:
         # Without this the SDK lists all tools before each call over HTTP, to look for header parameters we have not.
         get_tool_input_schema=lambda _: None,
         on_list_tools=list_tools,
-        on_call_tool=call_tool,
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
@@ -152,6 +153,9 @@ def make_server(app: App) -> KontextServer:
     server.notices = notices
     server.add_request_handler("server/discover", types.RequestParams, server.discover)
     server.add_notification_handler("notifications/initialized", types.NotificationParams, notices.initialized)
+    # Registered by name: its answer may be a task as well, which the constructor's own type does not know.
+    server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
+    TaskExtension(app.tasks, {KIND: job_tasks}).serve(server)
     # A question's state goes through the client: sealed under this process's own key (`asking`).
     security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))

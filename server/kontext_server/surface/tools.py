@@ -26,15 +26,24 @@ MAX_PREVIEW_BYTES = 450_000
 """A whole answer stays under 700 KB: base64 adds a third, text and structured content a few KB."""
 
 Verb = Callable[[Arguments, Call], Awaitable[types.CallToolResult]]
+Start = Callable[[Arguments, Call], Awaitable[View | Quote]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """One tool: what is published of it, and what it does."""
+    """One tool: what is published of it, and what it does.
+
+    Attributes:
+        spec: what `tools/list` gives.
+        parameters: what it takes.
+        verb: serves a call whole.
+        starts: of a tool whose calls are jobs: gives what `made` tells, so that it can be told later.
+    """
 
     spec: types.Tool
     parameters: tuple[Parameter, ...]
     verb: Verb
+    starts: Start | None = None
 
 
 class Tools:
@@ -55,47 +64,48 @@ class Tools:
     ) -> types.CallToolResult | types.InputRequiredResult:
         """Serve one call; a foreseen failure becomes an answer that teaches, a question may come first."""
         try:
-            tool = self._tools.get(name)
-            if tool is None:
-                raise InvalidArgument("There is no tool of that name.", fix=f"Call one of: {', '.join(self._tools)}.")
-            arguments = read(tool.parameters, raw)
+            tool, arguments = self.asked(name, raw)
             return await caller.served(lambda call: tool.verb(arguments, call))
         except KontextError as error:
             return error_result(error.failure)
 
-    def _edit_image(self) -> Tool:
-        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
-            view = await self._app.studio.edit_image(parameters.edit_of(arguments), _call(arguments, call))
-            return await self._made(view)
+    def asked(self, name: str, raw: Mapping[str, Any] | None) -> tuple[Tool, Arguments]:
+        """Read what a call asks for. Raises `InvalidArgument`."""
+        tool = self.named(name)
+        return tool, read(tool.parameters, raw)
 
-        return _tool(
+    def named(self, name: str) -> Tool:
+        """Give a tool. Raises `InvalidArgument`."""
+        tool = self._tools.get(name)
+        if tool is None:
+            raise InvalidArgument("There is no tool of that name.", fix=f"Call one of: {', '.join(self._tools)}.")
+        return tool
+
+    def _edit_image(self) -> Tool:
+        async def starts(arguments: Arguments, call: Call) -> View | Quote:
+            return await self._app.studio.edit_image(parameters.edit_of(arguments), _call(arguments, call))
+
+        return self._starting(
+            starts,
             "edit_image",
             "Edit an image",
             "Change one picture by words with FLUX.1 Kontext. Costs money unless the sandbox serves; dry_run tells the "
             "price. Say one or two concrete changes and name in keep what must stay. Answers with a reference such as "
             "red-car-4k7q/1: pass it as image for the next edit. Do not describe a picture that you cannot see.",
             parameters.edit_image(self._app.offers, self._app.settings.kontext_wait_seconds),
-            types.ToolAnnotations(
-                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-            ),
-            verb,
         )
 
     def _generate_image(self) -> Tool:
-        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
-            view = await self._app.studio.generate_image(parameters.edit_of(arguments), _call(arguments, call))
-            return await self._made(view)
+        async def starts(arguments: Arguments, call: Call) -> View | Quote:
+            return await self._app.studio.generate_image(parameters.edit_of(arguments), _call(arguments, call))
 
-        return _tool(
+        return self._starting(
+            starts,
             "generate_image",
             "Generate an image",
             "Make a new picture from words alone. Costs money unless the sandbox serves; dry_run tells the price. "
             "Answers with a reference that edit_image takes as image.",
             parameters.generate_image(self._app.offers, self._app.settings.kontext_wait_seconds),
-            types.ToolAnnotations(
-                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-            ),
-            verb,
         )
 
     def _get_status(self) -> Tool:
@@ -134,23 +144,33 @@ class Tools:
         )
 
     def _run_plan(self) -> Tool:
-        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
+        async def starts(arguments: Arguments, call: Call) -> View | Quote:
             waiting = replace(call, wait_s=arguments["wait_seconds"], dry_run=arguments["dry_run"])
-            return await self._made(await self._app.studio.run_plan(plan_parameters.plan_of(arguments), waiting))
+            return await self._app.studio.run_plan(plan_parameters.plan_of(arguments), waiting)
 
-        return _tool(
+        return self._starting(
+            starts,
             "run_plan",
             "Run a plan of edits",
             "Do up to 20 edits in one call: batches, fan-outs, known recipes. To look after each edit, call edit_image "
             "instead. What starts from a failed step is skipped, the rest goes on. Each picture is paid.",
             plan_parameters.run_plan(self._app.settings.kontext_wait_seconds),
-            types.ToolAnnotations(
-                read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-            ),
-            verb,
         )
 
-    async def _made(self, made: View | Quote) -> types.CallToolResult:
+    def _starting(
+        self, starts: Start, name: str, title: str, description: str, parameters_: Sequence[Parameter]
+    ) -> Tool:
+        """Give a tool whose calls are jobs."""
+
+        async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
+            return await self.made(await starts(arguments, call))
+
+        hints = types.ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+        )
+        return replace(_tool(name, title, description, parameters_, hints, verb), starts=starts)
+
+    async def made(self, made: View | Quote) -> types.CallToolResult:
         """Answer an edit or a generation: it failed where its job ended without an image, or waits for disk space."""
         if isinstance(made, Quote):
             return _result(answers.quote_text(made), answers.quote_fields(made))
