@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from support.waiting import until
 
 ENDED = frozenset({"completed", "failed", "cancelled", "unknown"})
+
+
+@contextmanager
+def refusing(folder: Path, table: str) -> Generator[None]:
+    """Let a running server's database (below `folder`) take no new row of a table for as long as the block lasts."""
+    with closing(sqlite3.connect(folder / "data" / "kontext.db", timeout=30)) as db:
+        db.execute(f"CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        try:
+            yield
+        finally:
+            db.execute("DROP TRIGGER refused")
 
 
 class DataFolder:

@@ -32,7 +32,7 @@ from kontext_server.surface.asking import CONFIRM, Caller, agreed, form_of
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.tasks import CreatedTask, Standing, Status, created
 from kontext_server.surface.tools import Tool, Tools
-from kontext_tools.errors import ConfirmationNeeded, KontextError, NotFound, StorageBusy, StorageDamaged, StorageFull
+from kontext_tools.errors import ConfirmationNeeded, KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.jobs import JobStatus
 from kontext_tools.questions import Question, Yes
 from kontext_tools.stores.tasks import Task
@@ -104,7 +104,7 @@ class JobTasks:
         except KontextError as error:
             return error_result(error.failure)
 
-    async def standing(self, task: Task) -> Standing | None:
+    async def standing(self, task: Task) -> Standing:
         """Tell how a task stands."""
         asked = Asked.of(task)
         job_id = task.doc.get(JOB) if asked is None else await self._tasks.bought(task.owner, asked.question.yes)
@@ -172,11 +172,8 @@ class JobTasks:
         task = await self._tasks.make(call.owner, KIND, asked.doc())
         return created(task, Standing(status=Status.INPUT_REQUIRED, message="A person is asked first."))
 
-    async def _of_job(self, task: Task, job_id: str) -> Standing | None:
-        try:
-            view = await self._studio.get_status(job_id, Call(owner=task.owner))
-        except NotFound:
-            return None
+    async def _of_job(self, task: Task, job_id: str) -> Standing:
+        view = await self._studio.get_status(job_id, Call(owner=task.owner))
         job = view.job
         if not job.settled or job.searched:
             # One whose reply was lost may yet be found: who asks by a task can wait for that.
@@ -203,9 +200,6 @@ class JobTasks:
         except ConfirmationNeeded as needed:
             if needed.question is None:
                 return _doc_of_end(error_result(needed.failure))
-            bought = await self._tasks.bought(owner, asked.question.yes)
-            if bought is not None:
-                return {JOB: bought, JOINED: False}
             # The price or the picture is another one by now, and that yes was to the earlier one.
             return replace(asked, question=needed.question, nth=asked.nth + 1).doc()
         except KontextError as error:

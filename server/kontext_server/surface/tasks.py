@@ -27,7 +27,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from kontext_server.surface.asking import owner_of
 from kontext_server.surface.failures import guarded
 from kontext_server.surface.wording import told
-from kontext_tools.errors import KontextError
+from kontext_tools.errors import KontextError, NotFound
 from kontext_tools.stores.tasks import Task
 from kontext_tools.tasks import Tasks
 
@@ -73,8 +73,8 @@ class Standing:
 class Kind(Protocol):
     """What stands behind the tasks of one kind. It keeps what it must in the row, so that any process may serve it."""
 
-    async def standing(self, task: Task) -> Standing | None:
-        """Tell how a task stands; `None` where what it stood for is gone. What has ended stays as it is."""
+    async def standing(self, task: Task) -> Standing:
+        """Tell how a task stands; what has ended stays as it is. Raises `NotFound` where what it stood for is gone."""
         ...
 
     async def answered(self, task: Task, answers: Mapping[str, Any]) -> None:
@@ -186,8 +186,6 @@ class TaskExtension:
     async def _get(self, ctx: Context, params: TaskParams) -> HandlerResult:
         task, kind = await self._found(ctx, params)
         standing = await kind.standing(task)
-        if standing is None:
-            raise _unknown()
         return DetailedTask(
             **_fields(task, standing),
             input_requests=dict(standing.asks) or None,
@@ -241,6 +239,8 @@ def _served(
     async def served(ctx: Context, params: Any) -> HandlerResult:
         try:
             return await handler(ctx, params)
+        except NotFound:
+            raise _unknown() from None
         except KontextError as error:
             raise MCPError(types.INTERNAL_ERROR, told(error.failure).partition("\n")[0]) from None
 

@@ -24,7 +24,7 @@ from kontext_tools.tasks import LASTS
 from kontext_tools.views import Call
 from support.at_simulator import charged_at
 from support.fake_clock import FakeClock
-from support.looking_in import DataFolder
+from support.looking_in import DataFolder, refusing
 from support.stdio_server import fields_of, text_of
 from support.task_client import answer_of, cancel, ended, fixed, get, result_of, taking_tasks, task_of, until, update
 from support.task_questions import LAKE, YES, an_app, never_asked
@@ -156,8 +156,9 @@ async def test_one_yes_given_ten_times_at_once_and_once_more_makes_one_job(tmp_p
     assert DataFolder(tmp_path / "data").one("SELECT COUNT(*) FROM jobs") == 1
 
 
-async def test_a_yes_whose_process_died_before_it_was_noted_has_made_its_job_all_the_same(
-    tmp_path: Path, simulator: Running
+@pytest.mark.parametrize("repeated", [YES, NOES["no"]], ids=["yes", "no"])
+async def test_a_yes_whose_process_died_before_it_was_noted_has_made_its_job_whatever_is_answered_then(
+    tmp_path: Path, simulator: Running, repeated: dict[str, Any]
 ) -> None:
     app = an_app(tmp_path, simulator)
     async with client_of(app) as client:
@@ -168,7 +169,7 @@ async def test_a_yes_whose_process_died_before_it_was_noted_has_made_its_job_all
         # All that `tasks/update` does but for the row.
         edit = Edit(prompt="a lake", aspect_ratio="1:1", given=frozenset({"prompt", "output_format"}))
         await app.studio.generate_image(edit, Call(owner=LOCAL_OWNER, yes=asked.question.yes))
-        await update(client, told.task_id, confirm=YES)
+        await update(client, told.task_id, confirm=repeated)
         result = result_of(await ended(client.session, told.task_id))
     assert (fields_of(result)["status"], charged_at(simulator)) == ("completed", 1)
 
@@ -216,6 +217,20 @@ async def test_what_is_refused_after_the_yes_completes_it_as_the_tool_would_answ
         result = result_of(await get(client, told.task_id))
         assert nothing_happened(tmp_path, simulator)
     assert (result.is_error, fields_of(result)["error"]["code"]) == (True, "budget_exceeded")
+
+
+async def test_a_yes_that_the_store_could_not_take_can_be_given_again(tmp_path: Path, simulator: Running) -> None:
+    async with client_of(an_app(tmp_path, simulator)) as client:
+        told = await task_of(client, "generate_image", LAKE)
+        with refusing(tmp_path, "jobs"):
+            with pytest.raises(MCPError) as refused:
+                await update(client, told.task_id, confirm=YES)
+            assert (await get(client, told.task_id))["status"] == "input_required"
+            assert nothing_happened(tmp_path, simulator)
+        await update(client, told.task_id, confirm=YES)
+        result = result_of(await ended(client.session, told.task_id))
+    assert refused.value.code == types.INTERNAL_ERROR
+    assert (fields_of(result)["status"], charged_at(simulator)) == ("completed", 1)
 
 
 async def test_a_cancelled_question_is_over_and_no_yes_comes_after(tmp_path: Path, simulator: Running) -> None:

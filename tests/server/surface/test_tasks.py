@@ -22,7 +22,7 @@ from kontext_server.surface import asking
 from kontext_server.surface.server import make_server
 from kontext_server.surface.tasks import IDENTIFIER
 from support.at_simulator import charged_at
-from support.looking_in import DataFolder
+from support.looking_in import DataFolder, refusing
 from support.stdio_server import ERAS, fields_of, text_of
 from support.task_client import (
     MODERN,
@@ -356,6 +356,25 @@ class TestWhoMayAsk:
         (row,) = DataFolder(tmp_path / "data").rows("SELECT owner, kind, doc FROM tasks")
         job_id = done["result"]["structuredContent"]["job_id"]
         assert row == ("local", "job", f'{{"job": "{job_id}", "joined": false}}')
+
+
+async def test_where_no_row_of_a_task_can_be_written_the_job_is_told_as_to_any_client(
+    tmp_path: Path, simulator: Running
+) -> None:
+    on_create(simulator, "never_ends")
+    async with client_of(an_app(tmp_path, simulator)) as client:
+        with refusing(tmp_path, "tasks"):
+            told = fields_of(await answer_of(client, "generate_image", LAKE))
+    assert told["status"] == "pending"
+    assert told["next"] == f"Call get_status(job_id='{told['job_id']}', wait_seconds=25)."
+
+
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/cancel"])
+async def test_a_task_whose_job_is_gone_is_none(tmp_path: Path, method: str) -> None:
+    app = an_app(tmp_path)
+    async with client_of(app) as client:
+        task = await app.tasks.make(LOCAL_OWNER, "job", {"job": "red-car-4k7q", "joined": False})
+        assert (await refusal(client, method, {"taskId": task.id})).message == "There is no task of that id"
 
 
 async def test_an_answer_to_a_task_that_asks_nothing_is_passed_over(tmp_path: Path) -> None:
