@@ -31,6 +31,7 @@ async def scripted_app(folder: Path, provider: Scripted) -> AsyncGenerator[tuple
                 studio=shop.studio,
                 tasks=Tasks(shop.store, inputs, shelf, shop.clock),
                 engine=shop.engine,
+                planner=shop.planner,
                 path_of=blobs.path,
                 _store=shop.store,
                 _http=http,

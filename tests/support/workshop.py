@@ -58,6 +58,7 @@ class Workshop:
     clock: FakeClock
     store: SqliteStore
     engine: Engine
+    planner: Planner
     studio: Studio
     steps: Steps
     archive: Archive
@@ -127,7 +128,16 @@ async def workshop(
         shelf=shelf,
         clock=clock,
     )
-    made = Workshop(folder=folder, clock=clock, store=store, engine=engine, studio=studio, steps=steps, archive=archive)
+    made = Workshop(
+        folder=folder,
+        clock=clock,
+        store=store,
+        engine=engine,
+        planner=planner,
+        studio=studio,
+        steps=steps,
+        archive=archive,
+    )
     try:
         if running:
             async with engine.running(), planner.running():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 
 class Kind(StrEnum):
@@ -105,6 +105,16 @@ class Arguments:
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
+
+    def sent(self) -> dict[str, Any]:
+        """Give what was set as JSON holds it: read again, it is the same."""
+        return {name: _sent(self.values[name]) for name in sorted(self.given)}
+
+
+def _sent(value: Any) -> Any:
+    if isinstance(value, Arguments):
+        return value.sent()
+    return [_sent(item) for item in cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else value
 
 
 def schema_of(parameters: Sequence[Parameter]) -> dict[str, Any]:

@@ -53,15 +53,13 @@ class Asked:
 
     Attributes:
         tool: its name.
-        values: its arguments, a picture's bytes kept aside.
-        given: names of those that were set.
+        arguments: those that were set, a picture's bytes kept aside.
         question: what the person is asked.
         nth: how many questions this task has asked, with this one.
     """
 
     tool: str
-    values: Mapping[str, Any]
-    given: list[str]
+    arguments: Mapping[str, Any]
     question: Question
     nth: int = 1
 
@@ -165,8 +163,7 @@ class JobTasks:
     async def _asking(self, tool: Tool, arguments: Arguments, call: Call, question: Question) -> CreatedTask:
         asked = Asked(
             tool=tool.spec.name,
-            values=await self._tasks.kept(call.owner, {**_at_once(arguments).values}),
-            given=sorted(arguments.given),
+            arguments=await self._tasks.kept(call.owner, arguments.sent()),
             question=question,
         )
         task = await self._tasks.make(call.owner, KIND, asked.doc())
@@ -190,10 +187,9 @@ class JobTasks:
         """Do what was asked about, if the answer is yes; give the row's next document."""
         try:
             yes = agreed(answer, asked.question.yes)
-            tool = self._tools.named(asked.tool)
+            tool, arguments = self._tools.asked(asked.tool, await self._tasks.restored(asked.arguments))
             assert tool.starts is not None
-            arguments = Arguments(values=await self._tasks.restored(asked.values), given=frozenset(asked.given))
-            made = await tool.starts(arguments, Call(owner=owner, yes=yes))
+            made = await tool.starts(_at_once(arguments), Call(owner=owner, yes=yes))
         except (StorageBusy, StorageFull, StorageDamaged):
             # Nothing was written: the answer can be given again.
             raise

@@ -71,15 +71,10 @@ class Tools:
 
     def asked(self, name: str, raw: Mapping[str, Any] | None) -> tuple[Tool, Arguments]:
         """Read what a call asks for. Raises `InvalidArgument`."""
-        tool = self.named(name)
-        return tool, read(tool.parameters, raw)
-
-    def named(self, name: str) -> Tool:
-        """Give a tool. Raises `InvalidArgument`."""
         tool = self._tools.get(name)
         if tool is None:
             raise InvalidArgument("There is no tool of that name.", fix=f"Call one of: {', '.join(self._tools)}.")
-        return tool
+        return tool, read(tool.parameters, raw)
 
     def _edit_image(self) -> Tool:
         async def starts(arguments: Arguments, call: Call) -> View | Quote:

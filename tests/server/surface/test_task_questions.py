@@ -143,6 +143,25 @@ async def test_a_picture_in_the_call_lies_on_the_shelf_meanwhile_and_the_call_is
     assert charged_at(simulator) == 1
 
 
+async def test_a_plan_is_asked_about_and_goes_on_in_the_next_server(tmp_path: Path, simulator: Running) -> None:
+    uri = f"data:image/jpeg;base64,{base64.b64encode(PHOTO.read_bytes()).decode()}"
+    first = {"id": "sepia", "prompt": "Make it sepia", "image": uri}
+    steps = [first, {"id": "night", "prompt": "Make it night", "image": "$sepia"}]
+    async with client_of(an_app(tmp_path, simulator)) as client:
+        told = await task_of(client, "run_plan", {"steps": steps})
+        assert nothing_happened(tmp_path, simulator)
+    (row,) = DataFolder(tmp_path / "data").rows("SELECT doc FROM tasks")
+    assert (told.status, len(row[0]) < 2000) == ("input_required", True)
+    async with client_of(an_app(tmp_path, simulator)) as client:
+        await update(client, told.task_id, confirm=YES)
+        result = fields_of(result_of(await ended(client.session, told.task_id)))
+    assert [(step["id"], step["status"]) for step in result["steps"]] == [
+        ("sepia", "completed"),
+        ("night", "completed"),
+    ]
+    assert charged_at(simulator) == 2
+
+
 async def test_one_yes_given_ten_times_at_once_and_once_more_makes_one_job(tmp_path: Path, simulator: Running) -> None:
     async with client_of(an_app(tmp_path, simulator)) as client:
         told = await task_of(client, "generate_image", LAKE)
