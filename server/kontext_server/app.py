@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from random import Random
 
@@ -20,8 +21,9 @@ from kontext_tools.archive import Archive
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
 from kontext_tools.choosing import auto_order
-from kontext_tools.clocks import Clock, SystemClock
+from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
+from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
@@ -89,6 +91,7 @@ def build(
     address_of: AddressOf | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
+    zone: tzinfo | None = None,
 ) -> App:
     """Make the app; nothing is opened, created or sent yet.
 
@@ -98,6 +101,7 @@ def build(
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         clock: a test's own.
         random: a test's own.
+        zone: whose days `today` means; the machine's own where there is one user, on it.
     """
     clock, random = clock or SystemClock(), random or Random()  # noqa: S311  # ids are not secrets, jitter neither
     data_dir = settings.kontext_data_dir
@@ -130,7 +134,7 @@ def build(
         serving=serving,
         admitting=admitting,
         inputs=inputs,
-        shelf=shelf,
+        gallery=Gallery(store, inputs, shelf, clock, zone=zone or (LocalZone() if address_of is None else UTC)),
         clock=clock,
     )
     path_of = _nowhere if address_of is not None else blobs.path

@@ -37,7 +37,14 @@ def _inspect(
 @pytest.mark.parametrize("era", ERAS)
 def test_the_tools_pass_the_inspectors_strict_lint(inspector: list[str], tmp_path: Path, era: str) -> None:
     tools = _inspect(inspector, tmp_path, era, "--method", "tools/list", "--strict")["tools"]
-    assert [tool["name"] for tool in tools] == ["edit_image", "generate_image", "get_status", "cancel_job"]
+    assert [tool["name"] for tool in tools] == [
+        "edit_image",
+        "generate_image",
+        "get_status",
+        "cancel_job",
+        "find_images",
+        "view_images",
+    ]
 
 
 @pytest.mark.parametrize("era", ERAS)

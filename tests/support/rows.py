@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.images import ImageFacts
-from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.jobs import Job, Output, Send, SendState, Source
 from kontext_tools.stores.base import Admission, Claim
 from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
@@ -107,6 +107,31 @@ async def claim_all(
     by_name: dict[str, int] = {"fal": slots, "bfl": slots}
     claims = await store.claim(process, now=now, lease_until=lease_until, limit=limit, slots=by_name)
     return [Taken(claim=claim, send=await send_of(store, claim)) for claim in claims]
+
+
+async def keep(
+    store: SqliteStore,
+    job_id: str,
+    *,
+    prompt: str = "a red car",
+    label: str = "",
+    stays: str = "",
+    second: float = 0,
+    images: int = 1,
+    owner: str = "ann",
+    source: Source | None = None,
+) -> None:
+    """Record a job, and keep its images at a moment after the start of time."""
+    edit = Edit(prompt=prompt, label=label, keep=stays)
+    moment = START + timedelta(seconds=second)
+    await admit(store, a_job(job_id, owner=owner, edit=edit, source=source, created_at=moment))
+    claims = await claim_all(store, lease_until=moment + timedelta(minutes=5), now=moment)
+    (send,) = [claim.send for claim in claims if claim.send.job_id == job_id]
+    for state in (SendState.INTENT, SendState.SUBMITTED, SendState.READY):
+        assert await store.save(replace(send, state=state), now=moment, release=False)
+    outputs = [an_output(n, job_id) for n in range(1, images + 1)]
+    done = replace(send, state=SendState.COMPLETED)
+    assert await store.save(done, now=moment, release=True, outputs=outputs)
 
 
 async def send_of(store: SqliteStore, claim: Claim) -> Send:

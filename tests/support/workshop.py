@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from random import Random
 
@@ -18,6 +19,7 @@ from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
+from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
@@ -99,6 +101,7 @@ async def workshop(
     output_dir: Path | None = None,
     running: bool = True,
     busy_s: float = BUSY_S,
+    zone: tzinfo = UTC,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
@@ -125,7 +128,7 @@ async def workshop(
         serving=serving,
         admitting=admitting,
         inputs=inputs,
-        shelf=shelf,
+        gallery=Gallery(store, inputs, shelf, clock, zone=zone),
         clock=clock,
     )
     made = Workshop(

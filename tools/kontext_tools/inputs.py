@@ -6,13 +6,14 @@ of bytes (`sources`). Above: serving, planning, studio. Below: shelf, sources, d
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.data_uris import is_data_uri
-from kontext_tools.errors import InvalidArgument, UnknownRef
+from kontext_tools.errors import InvalidArgument, Refusal, UnknownRef
 from kontext_tools.formats import EXTENSIONS
 from kontext_tools.jobs import Job, Output, Source, SourceKind
 from kontext_tools.references import Ref, nearest, parse_ref
@@ -67,7 +68,7 @@ class Inputs:
             return Input(source=Source(kind=SourceKind.URL, url=text), depth=0)
         ref = parse_ref(text)
         if ref is None and _LIKE_A_REF.fullmatch(text):
-            raise await self._unknown(owner, text)
+            raise await self._unknown(owner, text, "image")
         if ref is None:
             path = self._sources.path_of(text)
             ref = self._own(path)
@@ -84,15 +85,34 @@ class Inputs:
         blob = await self._shelf.keep_source(picture.data, picture.facts)
         return Source(kind=SourceKind.URL, facts=picture.facts, blob=blob, url=source.url)
 
-    async def find(self, owner: str, ref: Ref) -> Found:
+    async def named(self, owner: str, text: str, *, field: str) -> Found:
+        """Give the owner's image that an argument names: by its reference, its address or its path.
+
+        Raises:
+            UnknownRef: as `find`, or it names none of ours.
+        """
+        ref = parse_ref(text)
+        if ref is None:
+            with contextlib.suppress(Refusal):
+                ref = self._own(self._sources.path_of(text.strip()))
+        if ref is None:
+            raise await self._unknown(owner, text, field)
+        return await self.find(owner, ref, field=field)
+
+    async def find(self, owner: str, ref: Ref, *, field: str = "image") -> Found:
         """Give one of the owner's images.
+
+        Args:
+            owner: whose.
+            ref: the image.
+            field: the argument that names it, for a refusal.
 
         Raises:
             UnknownRef: no job, no such number, several outputs and no number, or no image yet.
         """
         job = await self._store.job(owner, ref.job_id)
         if job is None:
-            raise await self._unknown(owner, str(ref))
+            raise await self._unknown(owner, str(ref), field)
         if ref.n == 0 and job.source is not None and job.source.blob is not None:
             return Found(job=job, ref=ref, output=None)
         by_number = {output.n: output for output in job.outputs}
@@ -101,7 +121,7 @@ class Inputs:
             return Found(job=job, ref=Ref(job_id=job.id, n=output.n), output=output)
         if ref.n in by_number:
             return Found(job=job, ref=ref, output=by_number[ref.n])
-        raise _no_such_image(job, by_number)
+        raise _no_such_image(job, by_number, field)
 
     def _own(self, path: Path) -> Ref | None:
         """Give the reference that a path of one of our own results stands for."""
@@ -125,41 +145,31 @@ class Inputs:
         source = Source(kind=SourceKind.RESULT, facts=output.facts, blob=output.blob, parent=str(found.ref))
         return Input(source=source, depth=found.job.depth)
 
-    async def _unknown(self, owner: str, text: str) -> UnknownRef:
-        rows, _ = await self._store.images(owner, limit=NEAREST_AMONG)
-        near = nearest(text, [f"{row.job_id}/{row.output.n}" for row in rows])
+    async def _unknown(self, owner: str, text: str, field: str) -> UnknownRef:
+        page = await self._store.images(owner, limit=NEAREST_AMONG)
+        near = nearest(text, [str(row.ref) for row in page.rows])
         fix = (
             f"Call again with one of the nearest: {', '.join(near)}."
             if near
             else "Call again with "
             + self._sources.instead("the absolute path of an image, an https address,", "an https address, a data URI")
             + " or an earlier answer's reference."
+            if field == "image"
+            else "There is no image yet: make one with edit_image or generate_image first."
         )
-        return UnknownRef("No image has that reference; nothing was sent.", fix=fix, field="image")
+        return UnknownRef("No image has that reference; nothing was sent.", fix=fix, field=field)
 
 
-def _no_such_image(job: Job, by_number: dict[int, Output]) -> UnknownRef:
+def _no_such_image(job: Job, by_number: dict[int, Output], field: str) -> UnknownRef:
     if by_number:
         refs = ", ".join(f"{job.id}/{n}" for n in by_number)
-        return UnknownRef(
-            f"{job.id} has no single image of that number; nothing was sent.",
-            fix=f"Call again with one of: {refs}.",
-            field="image",
-            job_id=job.id,
-        )
-    if job.status.ended:
-        return UnknownRef(
-            f"{job.id} ended without an image; nothing was sent.",
-            fix="Call again with another image.",
-            field="image",
-            job_id=job.id,
-        )
-    return UnknownRef(
-        f"{job.id} has no image yet; nothing was sent.",
-        fix=f"Call get_status(job_id='{job.id}', wait_seconds=25) first, then call again.",
-        field="image",
-        job_id=job.id,
-    )
+        message, fix = f"{job.id} has no single image of that number", f"Call again with one of: {refs}."
+    elif job.status.ended:
+        message, fix = f"{job.id} ended without an image", "Call again with another image."
+    else:
+        message = f"{job.id} has no image yet"
+        fix = f"Call get_status(job_id='{job.id}', wait_seconds=25) first, then call again."
+    return UnknownRef(f"{message}; nothing was sent.", fix=fix, field=field, job_id=job.id)
 
 
 def require_prompt(prompt: str) -> None:

@@ -2,7 +2,7 @@
 
 What this is: one call as a straight line, from an `Edit` to a recorded job and the wait for news of it. What it is
 not: reading what a model sent or writing what it reads (`kontext_server.surface`), nor the work itself (`engine`).
-Above: surface, cli. Below: engine, admitting, inputs, choosing, stores.base.
+Above: surface, cli. Below: engine, admitting, gallery (what only reads images), inputs, choosing, stores.base.
 
 The call going away ends the wait, never the job.
 """
@@ -15,26 +15,25 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
-import anyio
-import anyio.to_thread
-
-from kontext_tools import drafting, images
+from kontext_tools import drafting
 from kontext_tools.admitting import Admitting
 from kontext_tools.budget import Spending, Unit
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound
+from kontext_tools.finding import Search
+from kontext_tools.fitting import Fitted
+from kontext_tools.gallery import Finds, Gallery, Picture
 from kontext_tools.inputs import Inputs, require_prompt
 from kontext_tools.jobs import Job, JobStatus, SendState
+from kontext_tools.lineage import Lineage
 from kontext_tools.planner import Planner
 from kontext_tools.planning import Asked, Planning, not_a_plan
 from kontext_tools.providers.base import Offer
 from kontext_tools.references import nearest, parse_ref
-from kontext_tools.runs import shown
 from kontext_tools.serving import Serving
-from kontext_tools.shelf import Shelf
-from kontext_tools.stores.base import ImageRow, Store
+from kontext_tools.stores.base import Store
 from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.repeats import same_key
 from kontext_tools.views import Call, Quote, View, eta_s
@@ -57,7 +56,7 @@ class Studio:
         serving: Serving,
         admitting: Admitting,
         inputs: Inputs,
-        shelf: Shelf,
+        gallery: Gallery,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -67,7 +66,7 @@ class Studio:
         self._serving = serving
         self._admitting = admitting
         self._inputs = inputs
-        self._shelf = shelf
+        self._gallery = gallery
         self._clock = clock
         self._waits = True
 
@@ -148,15 +147,19 @@ class Studio:
             return self._view(job), "already_ended"
         return self._view(job), outcomes.get(job.status, "cannot_cancel")
 
-    async def find_images(
-        self, owner: str, query: str, *, limit: int, cursor: str | None = None
-    ) -> tuple[Sequence[ImageRow], str | None]:
-        """Give the owner's images whose label or prompt holds every word, newest first, and the next cursor.
+    async def find_images(self, owner: str, search: Search, *, limit: int, cursor: str = "") -> Finds:
+        """Give a page of the owner's images that a search means. Raises `InvalidArgument`, `UnknownRef`."""
+        return await self._gallery.find_images(owner, search, limit=limit, cursor=cursor)
 
-        Raises:
-            ValueError: the cursor is none of ours.
-        """
-        return await self._store.images(owner, words=query.split(), limit=limit, cursor=cursor)
+    async def view_images(
+        self, owner: str, refs: Sequence[str], *, longest_px: int, most_bytes: int
+    ) -> tuple[tuple[Picture, ...], Fitted]:
+        """Give own images and a JPEG of each, in order. Raises `UnknownRef`, `ResultInvalid`."""
+        return await self._gallery.view_images(owner, refs, longest_px=longest_px, most_bytes=most_bytes)
+
+    async def lineage(self, owner: str, text: str) -> Lineage:
+        """Give what an own image was made from, and what was made from it. Raises `UnknownRef`."""
+        return await self._gallery.lineage(owner, text)
 
     async def resolve(self, owner: str, job_id: str, *, charged: bool) -> View:
         """Write what a person found out about a job that ended `unknown`; only a person decides that.
@@ -192,24 +195,11 @@ class Studio:
 
     async def image(self, owner: str, text: str) -> tuple[bytes, str]:
         """Give an own image's bytes as delivered, and their media type. Raises `UnknownRef`, `ResultInvalid`."""
-        ref = parse_ref(text)
-        if ref is None:
-            raise NotFound("There is no such image.", fix="Take a reference from an earlier answer.")
-        found = await self._inputs.find(owner, ref)
-        if found.output is not None:
-            return await self._shelf.read(found.output.blob, found.output.facts), found.output.facts.media_type
-        source = found.job.source
-        assert source is not None and source.blob is not None and source.facts is not None
-        return await self._shelf.read(source.blob, source.facts), source.facts.media_type
+        return await self._gallery.image(owner, text)
 
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
-        pictures = [await self._shelf.read(output.blob, output.facts) for output in shown(job)]
-        if not pictures:
-            return None
-        if len(pictures) == 1:
-            return await anyio.to_thread.run_sync(images.preview, pictures[0], longest_px)
-        return await anyio.to_thread.run_sync(images.contact_sheet, pictures, longest_px)
+        return await self._gallery.preview(job, longest_px)
 
     async def _start(self, tool: str, edit: Edit, call: Call) -> View | Quote:
         require_prompt(edit.prompt)

@@ -5,9 +5,8 @@ What this is: find_images' twin, a table or JSON. Above: cli. Below: session, ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +14,9 @@ from kontext_server.cli import COMMANDS
 
 if TYPE_CHECKING:
     from kontext_server.app import App
-    from kontext_server.surface.arguments import Parameter
-    from kontext_tools.stores.base import ImageRow
+    from kontext_tools.finding import Search
+    from kontext_tools.gallery import Finds
+    from kontext_tools.stores.finds import ImageRow
 
 HEADER = ("REF", "SIZE", "PROVIDER", "AGE", "PROMPT")
 PROMPT_CHARS = 60
@@ -24,87 +24,51 @@ PROMPT_CHARS = 60
 
 @click.command("images", short_help=COMMANDS["images"])
 @click.argument("query", default="")
+@click.option("--since", metavar="WHEN", help="Only from then on: today, yesterday, 12h, 7d, 2w or an ISO date.")
+@click.option("--derived-from", metavar="IMAGE", help="Only what was made from this image.")
 @click.option("--limit", metavar="NUMBER", help="At most so many. [1 to 50; default 10]")
 @click.option("--cursor", metavar="TEXT", help="Go on where an earlier list ended.")
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 @click.pass_context
-def command(ctx: click.Context, query: str, limit: str | None, cursor: str | None, *, as_json: bool) -> None:
+def command(ctx: click.Context, /, *, as_json: bool, **given: str | None) -> None:
     """List the pictures made so far, newest first.
 
-    QUERY: only those whose label or prompt holds every one of these words.
+    QUERY: only those whose label, prompt or keep holds these words.
     """
     from kontext_server.app import LOCAL_OWNER
     from kontext_server.cli import session
+    from kontext_server.surface.looking import FIND_IMAGES, search_of
     from kontext_server.surface.reading import read
-    from kontext_tools.errors import InvalidArgument
 
     async def work(app: App) -> int:
-        arguments = read(_parameters(), {"query": query, "limit": limit, "cursor": cursor})
-        try:
-            rows, following = await app.studio.find_images(
-                LOCAL_OWNER, arguments["query"], limit=arguments["limit"], cursor=arguments["cursor"]
-            )
-        except ValueError:
-            raise InvalidArgument(
-                "That cursor is not one of this list.", fix="Run it again without --cursor.", field="cursor"
-            ) from None
-        _tell(rows, following, as_json=as_json)
+        arguments = read(FIND_IMAGES, given)
+        search = search_of(arguments)
+        finds = await app.studio.find_images(LOCAL_OWNER, search, limit=arguments["limit"], cursor=arguments["cursor"])
+        _tell(search, finds, as_json=as_json)
         return 0
 
     ctx.exit(session.settled(lambda settings: session.run(settings, work), as_json=as_json))
 
 
-def _parameters() -> tuple[Parameter, ...]:
-    from kontext_server.surface.arguments import Kind, Parameter
-
-    return (
-        Parameter(name="query", kind=Kind.TEXT, default="", description="Words to look for."),
-        Parameter(name="limit", kind=Kind.INTEGER, default=10, minimum=1, maximum=50, description="At most so many."),
-        Parameter(name="cursor", kind=Kind.NAME, description="Where an earlier list ended."),
-    )
-
-
-def _tell(rows: Sequence[ImageRow], following: str | None, *, as_json: bool) -> None:
+def _tell(search: Search, finds: Finds, *, as_json: bool) -> None:
     from kontext_server.cli import tables, talk
+    from kontext_server.surface.listings import finds_fields
+    from kontext_tools.finding import Search
 
     if as_json:
-        talk.answer_json(_fields(rows, following))
+        talk.answer_json(finds_fields(search, finds))
         return
-    if not rows:
-        talk.say('No picture found. Make one:  kontext demo, or  kontext edit photo.jpg "Make the sky pink"')
+    if not finds.rows:
+        how = 'Make one:  kontext demo, or  kontext edit photo.jpg "Make the sky pink"'
+        talk.say(f"No picture found. {how if search == Search() else 'All of them:  kontext images'}")
         return
+    for told in finds.told:
+        talk.say(told)
     now = datetime.now(UTC)
-    table = [tuple(talk.clean(cell) for cell in _cells(row, now)) for row in rows]
+    table = [tuple(talk.clean(cell) for cell in _cells(row, now)) for row in finds.rows]
     tables.show(HEADER, table, right=("AGE",), wraps=("PROMPT",))
-    if following is not None:
-        talk.say(f"There are more:  --cursor {following}")
-
-
-def _fields(rows: Sequence[ImageRow], following: str | None) -> dict[str, Any]:
-    images = [_image(row) for row in rows]
-    if images:
-        next_ = f"To go on from one, call edit_image(image='{images[0]['ref']}', prompt='…')."
-    else:
-        next_ = "Call edit_image or generate_image to make one."
-    more = {} if following is None else {"next_cursor": following}
-    return {"images": images, **more, "next": next_}
-
-
-def _image(row: ImageRow) -> dict[str, Any]:
-    from kontext_tools.references import Ref
-
-    ref = Ref(job_id=row.job_id, n=row.output.n)
-    return {
-        "ref": str(ref),
-        "uri": ref.uri,
-        "label": row.label,
-        "prompt": row.prompt,
-        "created_at": row.created_at.isoformat(timespec="seconds"),
-        "provider": row.provider,
-        "width": row.output.facts.width,
-        "height": row.output.facts.height,
-        **({} if row.parent is None else {"parent": row.parent}),
-    }
+    if finds.next_cursor is not None:
+        talk.say(f"There are more:  --cursor {finds.next_cursor}")
 
 
 def _cells(row: ImageRow, now: datetime) -> tuple[str, ...]:
@@ -115,7 +79,7 @@ def _cells(row: ImageRow, now: datetime) -> tuple[str, ...]:
         prompt = prompt[: PROMPT_CHARS - 1] + "…"
     facts = row.output.facts
     return (
-        f"{row.job_id}/{row.output.n}",
+        str(row.ref),
         f"{facts.width}x{facts.height}",
         row.provider,
         tables.age((now - row.created_at).total_seconds()),

@@ -16,6 +16,7 @@ from kontext_server.surface import plan_answers
 from kontext_tools import doubts
 from kontext_tools.budget import Spending, Unit, plain
 from kontext_tools.errors import Failure
+from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, JobStatus, Output
 from kontext_tools.references import Ref
 from kontext_tools.views import Quote, View
@@ -52,11 +53,8 @@ _FULL_FIELDS = {
 }
 
 
-def output_schema(tool: str) -> dict[str, Any]:
-    """Give a tool's output schema: top-level fields only, nothing required.
-
-    Clients judge error answers by it too, so nothing may be required and `error` is listed (DESIGN.md section 5).
-    """
+def fields_of(tool: str) -> Mapping[str, str]:
+    """Give the top-level fields of a job tool's structured content, with their JSON types."""
     extra = {
         "edit_image": _DRY_FIELDS,
         "generate_image": _DRY_FIELDS,
@@ -64,8 +62,7 @@ def output_schema(tool: str) -> dict[str, Any]:
         "get_status": {**_PLAN_FIELDS, **_FULL_FIELDS},
         "cancel_job": {**_PLAN_FIELDS, "outcome": "string"},
     }
-    fields = {**_FIELDS, **extra[tool]}
-    return {"type": "object", "properties": {name: {"type": kind} for name, kind in fields.items()}}
+    return {**_FIELDS, **extra[tool]}
 
 
 def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, Any]:
@@ -75,7 +72,7 @@ def job_fields(view: View, places: Places, *, full: bool = False) -> dict[str, A
         "job_id": job.id,
         "status": job.status.value,
         "provider": job.provider,
-        "images": [image_fields(holder, output, places) for holder, output in job.images],
+        "images": [_image(holder, output, places) for holder, output in job.images],
         "cost": view.cost.to_dict(),
         "seconds": round(view.seconds, 1),
         "parent": None if job.source is None else job.source.parent,
@@ -192,30 +189,38 @@ def _headline(view: View) -> str:
     return f"{job.status.value.capitalize()}: {failure.message if failure else job.id} ({spent})"
 
 
-def image_fields(job: Job, output: Output, places: Places) -> dict[str, Any]:
-    """Give one kept image's facts."""
-    ref = Ref(job_id=job.id, n=output.n)
-    facts = {
+def image_fields(ref: Ref, facts: ImageFacts, place: Mapping[str, str], *, seed: int | None = None) -> dict[str, Any]:
+    """Give one image as the structured content of every tool tells it, `None`s left out; its place by path or url."""
+    told = {
         "ref": str(ref),
         "uri": ref.uri,
-        "width": output.facts.width,
-        "height": output.facts.height,
-        "media_type": output.facts.media_type,
-        "bytes": output.facts.size_bytes,
-        "seed": output.seed,
-        **places(job.owner, ref, output.blob),
+        "width": facts.width,
+        "height": facts.height,
+        "media_type": facts.media_type,
+        "bytes": facts.size_bytes,
+        "seed": seed,
+        **place,
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def image_words(ref: Ref, facts: ImageFacts, place: Mapping[str, str], *, seed: int | None = None) -> str:
+    """Give one image as text."""
+    words = f"{ref}: {facts.width}x{facts.height} {facts.media_type}, {facts.size_bytes} bytes"
+    if seed is not None:
+        words += f", seed {seed}"
+    told = [f"{_PLACE_WORDS[kind]} {where}" for kind, where in place.items()]
+    return ", ".join([words, ref.uri, *told])
+
+
+def _image(job: Job, output: Output, places: Places) -> dict[str, Any]:
+    ref = Ref(job_id=job.id, n=output.n)
+    return image_fields(ref, output.facts, places(job.owner, ref, output.blob), seed=output.seed)
 
 
 def _image_words(job: Job, output: Output, *, places: Places) -> str:
-    facts, ref = output.facts, Ref(job_id=job.id, n=output.n)
-    words = f"{ref}: {facts.width}x{facts.height} {facts.media_type}, {facts.size_bytes} bytes"
-    if output.seed is not None:
-        words += f", seed {output.seed}"
-    place = places(job.owner, ref, output.blob)
-    told = [f"{_PLACE_WORDS[kind]} {where}" for kind, where in place.items()]
-    return ", ".join([words, ref.uri, *told])
+    ref = Ref(job_id=job.id, n=output.n)
+    return image_words(ref, output.facts, places(job.owner, ref, output.blob), seed=output.seed)
 
 
 def _change_words(job: Job) -> str:

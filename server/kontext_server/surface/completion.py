@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import mcp_types as types
 
 from kontext_server.app import App
+from kontext_tools.finding import Search
 
 MOST = 100
 """The protocol's own limit of one answer."""
@@ -55,8 +56,8 @@ def matching(candidates: Sequence[Candidate], typed: str) -> types.Completion:
 
 
 async def _images(app: App, owner: str) -> list[Candidate]:
-    rows, _ = await app.studio.find_images(owner, "", limit=AMONG)
-    return [Candidate(value=f"{row.job_id}/{row.output.n}", label=row.label) for row in rows]
+    finds = await app.studio.find_images(owner, Search(), limit=AMONG)
+    return [Candidate(value=str(row.ref), label=row.label) for row in finds.rows]
 
 
 async def _jobs(app: App, owner: str) -> list[Candidate]:

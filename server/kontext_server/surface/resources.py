@@ -17,13 +17,14 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.surface import answers, provider_sheet
+from kontext_server.surface import answers, listings, provider_sheet
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.choosing import KEY_VARIABLES
-from kontext_tools.errors import KontextError, ResultInvalid
+from kontext_tools.errors import InvalidArgument, KontextError, ResultInvalid
+from kontext_tools.finding import Search
 from kontext_tools.references import Ref
-from kontext_tools.stores.base import ImageRow
+from kontext_tools.stores.finds import ImageRow
 from kontext_tools.views import Call
 
 PAGE = 50
@@ -32,7 +33,7 @@ THUMB_PX = 256
 NOT_FOUND_LEGACY = -32002
 """The handshake era's code for a missing resource; 2026-07-28 says invalid params (its specification, resources)."""
 
-_IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(preview|thumb|meta))?")
+_IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(preview|thumb|meta|lineage))?")
 _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 JOBS_URI = "kontext://jobs"
 PROVIDERS_URI = "kontext://providers"
@@ -69,6 +70,13 @@ TEMPLATES = [
         mime_type="application/json",
     ),
     types.ResourceTemplate(
+        name="lineage",
+        title="Where an image comes from",
+        uri_template="kontext://images/{job}/{n}/lineage",
+        description="JSON: its ancestors from the source on, and what was made from it.",
+        mime_type="application/json",
+    ),
+    types.ResourceTemplate(
         name="job",
         title="A job",
         uri_template="kontext://jobs/{job}",
@@ -91,12 +99,13 @@ class Resources:
             MCPError: the cursor is none of ours.
         """
         try:
-            rows, following = await self._app.studio.find_images(LOCAL_OWNER, "", limit=PAGE, cursor=cursor)
-        except ValueError:
+            finds = await self._app.studio.find_images(LOCAL_OWNER, Search(), limit=PAGE, cursor=cursor or "")
+        except InvalidArgument:
             raise MCPError(types.INVALID_PARAMS, "That cursor is not one of this list.") from None
         # What lies further back matters less; the first page falls from 1 to little more than nothing.
-        listed = [_listed(row, 0.0 if cursor else 1 - n / PAGE) for n, row in enumerate(rows)]
-        return types.ListResourcesResult(resources=listed if cursor else [*_FIXED, *listed], next_cursor=following)
+        listed = [_listed(row, 0.0 if cursor else 1 - n / PAGE) for n, row in enumerate(finds.rows)]
+        resources = listed if cursor else [*_FIXED, *listed]
+        return types.ListResourcesResult(resources=resources, next_cursor=finds.next_cursor)
 
     async def read(self, uri: str, *, protocol_version: str) -> types.ReadResourceResult:
         """Give one resource.
@@ -145,6 +154,8 @@ class Resources:
     async def _image(
         self, uri: str, ref: Ref, form: str | None
     ) -> types.TextResourceContents | types.BlobResourceContents:
+        if form == "lineage":
+            return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, str(ref))))
         if form == "meta":
             view = await self._app.studio.get_status(ref.job_id, Call(owner=LOCAL_OWNER))
             fields = answers.job_fields(view, self._app.places, full=True)
@@ -174,9 +185,9 @@ _FIXED = [
 def _listed(row: ImageRow, priority: float) -> types.Resource:
     facts = row.output.facts
     return types.Resource(
-        name=row.label or f"{row.job_id}/{row.output.n}",
+        name=row.label or str(row.ref),
         title=row.prompt[:80],
-        uri=Ref(job_id=row.job_id, n=row.output.n).uri,
+        uri=row.ref.uri,
         description=f"{facts.width}x{facts.height}, {row.provider}, {row.created_at.isoformat(timespec='seconds')}",
         mime_type=facts.media_type,
         size=facts.size_bytes,

@@ -1,49 +1,31 @@
-"""The tools: each with its words, its arguments, its verb and its answer in one place.
+"""The tools that make jobs: each with its words, its arguments, its verb and its answer in one place.
 
-What this is: what a model chooses from and what happens when it does. What it is not: the reading (`arguments`), the
-shapes of answers (`answers`) or the work (`kontext_tools.studio`). Above: server. Below: asking, studio.
+What this is: what a model chooses from and what happens when it does. What it is not: the tools that only read images
+(`looking`), the reading of arguments (`reading`), the shapes of answers (`answers`) or the work
+(`kontext_tools.studio`). Above: server. Below: looking, asking, studio.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
 
 from kontext_server.app import App
-from kontext_server.surface import answers, parameters, plan_parameters
-from kontext_server.surface.arguments import Arguments, Parameter, schema_of
+from kontext_server.surface import answers, looking, parameters, plan_parameters
+from kontext_server.surface.arguments import Arguments, Parameter
 from kontext_server.surface.asking import Caller
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.reading import read
+from kontext_server.surface.tool import Start, Tool, Verb, result, tool
 from kontext_tools.errors import InvalidArgument, KontextError
 from kontext_tools.views import Call, Quote, View
 
 MAX_PREVIEW_BYTES = 450_000
 """A whole answer stays under 700 KB: base64 adds a third, text and structured content a few KB."""
-
-Verb = Callable[[Arguments, Call], Awaitable[types.CallToolResult]]
-Start = Callable[[Arguments, Call], Awaitable[View | Quote]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
-    """One tool: what is published of it, and what it does.
-
-    Attributes:
-        spec: what `tools/list` gives.
-        parameters: what it takes.
-        verb: serves a call whole.
-        starts: of a tool whose calls are jobs: gives what `made` tells, so that it can be told later.
-    """
-
-    spec: types.Tool
-    parameters: tuple[Parameter, ...]
-    verb: Verb
-    starts: Start | None = None
 
 
 class Tools:
@@ -51,21 +33,22 @@ class Tools:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        made = (self._edit_image(), self._generate_image(), self._get_status(), self._cancel_job(), self._run_plan())
-        self._tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in made}
+        made = (self._edit_image(), self._generate_image(), self._get_status(), self._cancel_job())
+        every = (*made, *looking.tools(app), self._run_plan())
+        self._tools: Mapping[str, Tool] = {one.spec.name: one for one in every}
 
     @property
     def specs(self) -> list[types.Tool]:
         """What `tools/list` gives."""
-        return [tool.spec for tool in self._tools.values()]
+        return [one.spec for one in self._tools.values()]
 
     async def call(
         self, name: str, raw: Mapping[str, Any] | None, caller: Caller
     ) -> types.CallToolResult | types.InputRequiredResult:
         """Serve one call; a foreseen failure becomes an answer that teaches, a question may come first."""
         try:
-            tool, arguments = self.asked(name, raw)
-            return await caller.served(lambda call: tool.verb(arguments, call))
+            called, arguments = self.asked(name, raw)
+            return await caller.served(lambda call: called.verb(arguments, call))
         except KontextError as error:
             return error_result(error.failure)
 
@@ -125,7 +108,7 @@ class Tools:
             view, outcome = await self._app.studio.cancel_job(arguments["job_id"], call)
             fields = answers.job_fields(view, self._app.places) | {"outcome": outcome}
             text = f"Outcome: {outcome}. {answers.job_text(view, self._app.places)}"
-            return _result(text, fields)
+            return result(text, fields)
 
         return _tool(
             "cancel_job",
@@ -168,7 +151,7 @@ class Tools:
     async def made(self, made: View | Quote) -> types.CallToolResult:
         """Answer an edit or a generation: it failed where its job ended without an image, or waits for disk space."""
         if isinstance(made, Quote):
-            return _result(answers.quote_text(made), answers.quote_fields(made))
+            return result(answers.quote_text(made), answers.quote_fields(made))
         failure = answers.failure_of(made.job)
         if failure is not None:
             return error_result(failure, answers.job_fields(made, self._app.places))
@@ -176,12 +159,12 @@ class Tools:
 
     async def _told(self, view: View, *, full: bool = False) -> types.CallToolResult:
         places = self._app.places
-        result = _result(answers.job_text(view, places, full=full), answers.job_fields(view, places, full=full))
+        told = result(answers.job_text(view, places, full=full), answers.job_fields(view, places, full=full))
         if view.job.status.ended:
-            result.content.extend(await self._picture(view))
+            told.content.extend(await self._picture(view))
         if self._app.settings.kontext_resource_links:
-            result.content.extend(_link(image) for image in answers.job_fields(view, places)["images"])
-        return result
+            told.content.extend(_link(image) for image in answers.job_fields(view, places)["images"])
+        return told
 
     async def _picture(self, view: View) -> list[types.ImageContent]:
         longest_px = self._app.settings.preview_px
@@ -210,15 +193,7 @@ def _tool(
     annotations: types.ToolAnnotations,
     verb: Verb,
 ) -> Tool:
-    spec = types.Tool(
-        name=name,
-        title=title,
-        description=description,
-        input_schema=schema_of(parameters_),
-        output_schema=answers.output_schema(name),
-        annotations=annotations,
-    )
-    return Tool(spec=spec, parameters=tuple(parameters_), verb=verb)
+    return tool(name, title, description, parameters_, annotations, verb, answers=answers.fields_of(name))
 
 
 def _link(image: dict[str, Any]) -> types.ResourceLink:
@@ -226,10 +201,6 @@ def _link(image: dict[str, Any]) -> types.ResourceLink:
     return types.ResourceLink(
         type="resource_link", name=image["ref"], uri=image["uri"], mime_type=image["media_type"], size=image["bytes"]
     )
-
-
-def _result(text: str, fields: dict[str, Any]) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=fields)
 
 
 def _call(arguments: Arguments, call: Call) -> Call:

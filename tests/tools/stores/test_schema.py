@@ -27,7 +27,24 @@ def tables(db: sqlite3.Connection) -> list[str]:
 def test_an_empty_database_gets_every_table(db: sqlite3.Connection) -> None:
     schema.migrate(db)
     assert tables(db) == snapshot(
-        ["answers", "gates", "jobs", "journal", "ledger", "outputs", "plans", "runs", "sends", "tasks"]
+        [
+            "answers",
+            "gates",
+            "image_words",
+            "image_words_config",
+            "image_words_content",
+            "image_words_data",
+            "image_words_docsize",
+            "image_words_idx",
+            "jobs",
+            "journal",
+            "ledger",
+            "outputs",
+            "plans",
+            "runs",
+            "sends",
+            "tasks",
+        ]
     )
     assert schema.version_of(db) == len(schema.MIGRATIONS)
 

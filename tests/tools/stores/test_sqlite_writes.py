@@ -16,6 +16,7 @@ from kontext_tools.errors import Cancelled, ConfirmationNeeded, IdempotencyConfl
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import JobStatus, SendState, Source, SourceKind
 from kontext_tools.stores.base import JobNews
+from kontext_tools.stores.finds import Page
 from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
 from support.rows import a_job, admit, claim_all
@@ -53,7 +54,7 @@ async def test_anothers_job_and_one_that_does_not_exist_read_the_same(store: Sql
     assert await store.job_of_key("bob", "mine") is None
     assert await store.jobs("bob", limit=10) == []
     assert await store.recent_ids("bob") == []
-    assert await store.images("bob", limit=10) == ([], None)
+    assert await store.images("bob", limit=10) == Page()
     assert await store.request_cancel("bob", "red-car-4k7q", now=LATER) is None
     still = await store.job("ann", "red-car-4k7q")
     assert still is not None and not still.cancel_requested

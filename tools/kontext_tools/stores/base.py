@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.changes import Change
 from kontext_tools.jobs import Job, Output, Send, Source
+from kontext_tools.references import Ref
+from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
 from kontext_tools.stores.journal import Journal
 from kontext_tools.stores.plans import Admission as Admission
 from kontext_tools.stores.plans import PlanStore
@@ -92,19 +94,6 @@ class Handover:
     warning: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRow:
-    """One kept image with the facts of its job that a list shows."""
-
-    job_id: str
-    output: Output
-    label: str
-    prompt: str
-    provider: str
-    created_at: datetime
-    parent: str | None
-
-
 class Store(PlanStore, TaskStore, Journal, Protocol):
     """Where jobs, their sends, their images, tasks and the ledger live."""
 
@@ -151,14 +140,12 @@ class Store(PlanStore, TaskStore, Journal, Protocol):
         """Give the owner's newest jobs, before an id where one is given."""
         ...
 
-    async def images(
-        self, owner: str, *, words: Sequence[str] = (), limit: int, cursor: str | None = None
-    ) -> tuple[Sequence[ImageRow], str | None]:
-        """Give a page of the owner's images, newest first, and the cursor of the next page.
+    async def images(self, owner: str, wanted: Wanted = EVERYTHING, *, limit: int, before: int | None = None) -> Page:
+        """Give a page of the owner's images, newest first; `before` is where the page before it ended."""
+        ...
 
-        Raises:
-            ValueError: the cursor is none of ours.
-        """
+    async def kin(self, owner: str, ref: Ref, *, limit: int) -> Sequence[ImageRow]:
+        """Give the images that an image was made from and those made from it, so many of each, in no order."""
         ...
 
     async def recent_ids(self, owner: str, *, limit: int = 200) -> Sequence[str]:

@@ -100,6 +100,48 @@ def m005_lost_sends(db: sqlite3.Connection) -> None:
         db.execute("UPDATE sends SET remote_id = ? WHERE job_id = ? AND n = ?", (remote_id, job_id, n))
 
 
+def m006_search(db: sqlite3.Connection) -> None:
+    """Give each image a place in the line of all, and index the words of its job, for what is kept already too.
+
+    A place is the time that it was kept at, in UTC microseconds, or the next one that is free: no two share one, so
+    that it is a page's end and the index's rowid, and the newest come first without a sort. Triggers keep both, for
+    every write there is or will be.
+    """
+    db.execute("ALTER TABLE outputs ADD COLUMN place INTEGER")
+    place, places = 0, list[tuple[int, str, int]]()
+    for created_us, job_id, n in db.execute("SELECT created_us, job_id, n FROM outputs ORDER BY 1, 2, 3"):
+        place = max(created_us, place + 1)
+        places.append((place, job_id, n))
+    db.executemany("UPDATE outputs SET place = ? WHERE job_id = ? AND n = ?", places)
+    words = """INSERT INTO image_words (rowid, owner, label, prompt, keep)
+        SELECT outputs.place, HEX(jobs.owner), jobs.label, jobs.prompt,
+            CASE WHEN JSON_VALID(jobs.doc) THEN JSON_EXTRACT(jobs.doc, '$.edit.keep') END
+        FROM outputs JOIN jobs ON jobs.id = outputs.job_id"""
+    for statement in (
+        "CREATE UNIQUE INDEX outputs_places ON outputs (place)",
+        "DROP INDEX outputs_newest",
+        "CREATE INDEX outputs_line ON outputs (owner, place DESC)",
+        "CREATE INDEX jobs_children ON jobs (owner, parent) WHERE parent IS NOT NULL",
+        # The last word of a search may be a beginning: one or two letters are those of very many words.
+        """CREATE VIRTUAL TABLE image_words USING fts5 (
+            owner, label, prompt, keep, tokenize = 'porter unicode61 remove_diacritics 2', prefix = '1 2 3'
+        )""",
+        words,
+        f"""CREATE TRIGGER outputs_are_found AFTER INSERT ON outputs BEGIN
+            UPDATE outputs SET place = CASE
+                    WHEN NOT EXISTS (SELECT 1 FROM outputs WHERE place = new.created_us) THEN new.created_us
+                    ELSE (SELECT MIN(taken.place) + 1 FROM outputs AS taken WHERE taken.place >= new.created_us
+                        AND NOT EXISTS (SELECT 1 FROM outputs WHERE place = taken.place + 1))
+                END
+                WHERE job_id = new.job_id AND n = new.n;
+            {words} WHERE outputs.job_id = new.job_id AND outputs.n = new.n;
+        END""",  # noqa: S608  # constant
+        """CREATE TRIGGER outputs_are_forgotten AFTER DELETE ON outputs
+            BEGIN DELETE FROM image_words WHERE rowid = old.place; END""",
+    ):
+        db.execute(statement)
+
+
 def m007_plans(db: sqlite3.Connection) -> None:
     """Create the plans that run, each due under a lease, and what became of their runs: a job, or why there is none."""
     for statement in (
@@ -167,6 +209,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m003_lines,
     m004_answers,
     m005_lost_sends,
+    m006_search,
     m007_plans,
     m008_journal,
     m009_tasks,

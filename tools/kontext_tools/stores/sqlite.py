@@ -1,8 +1,8 @@
 """The embedded store: jobs in one SQLite file.
 
 What this is: the async face, one verb after the other. What it is not: the connections (`sqlite_file`) or the
-statements (`sqlite_admits`, `sqlite_writes`, `sqlite_claims`, `sqlite_plans`, `sqlite_ledger`, `sqlite_reads`), nor
-the verbs of tasks (`sqlite_tasks`). Above: app, engine, studio. Below: those.
+statements (`sqlite_admits`, `sqlite_writes`, `sqlite_claims`, `sqlite_plans`, `sqlite_ledger`, `sqlite_reads`,
+`sqlite_finds`), nor the verbs of tasks (`sqlite_tasks`). Above: app, engine, studio. Below: those.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from decimal import Decimal
 from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.errors import Failure
 from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.references import Ref
 from kontext_tools.stores import (
     sqlite_admits,
     sqlite_claims,
+    sqlite_finds,
     sqlite_journal,
     sqlite_ledger,
     sqlite_plans,
     sqlite_reads,
     sqlite_writes,
 )
-from kontext_tools.stores.base import Admission, Claim, Handover, ImageRow, JobNews, Leasehold, Saved
+from kontext_tools.stores.base import Admission, Claim, Handover, JobNews, Leasehold, Saved
+from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
 from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.sqlite_file import BUSY_S as BUSY_S
 from kontext_tools.stores.sqlite_tasks import SqliteTasks
@@ -153,11 +156,13 @@ class SqliteStore(SqliteTasks):
         """Give the owner's newest jobs."""
         return await self._read(lambda db: sqlite_reads.jobs(db, owner, limit=limit, before=before))
 
-    async def images(
-        self, owner: str, *, words: Sequence[str] = (), limit: int, cursor: str | None = None
-    ) -> tuple[Sequence[ImageRow], str | None]:
+    async def images(self, owner: str, wanted: Wanted = EVERYTHING, *, limit: int, before: int | None = None) -> Page:
         """Give a page of the owner's images."""
-        return await self._read(lambda db: sqlite_reads.images(db, owner, words=words, limit=limit, cursor=cursor))
+        return await self._read(lambda db: sqlite_finds.images(db, owner, wanted, limit=limit, before=before))
+
+    async def kin(self, owner: str, ref: Ref, *, limit: int) -> Sequence[ImageRow]:
+        """Give what an image was made from and what was made from it."""
+        return await self._read(lambda db: sqlite_finds.kin(db, owner, ref, limit=limit))
 
     async def recent_ids(self, owner: str, *, limit: int = 200) -> Sequence[str]:
         """Give ids of the newest jobs."""

@@ -12,17 +12,17 @@ from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Output, Run, Send
 from kontext_tools.plans import Plan
 from kontext_tools.stores import records
-from kontext_tools.stores.base import ImageRow
 
 _JOB = """SELECT id, owner, tool, provider, created_us, ended_us, fingerprint, request_key, key_digest,
     delivered, cancel_requested, doc FROM jobs"""
-_OUTPUT = "n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url"
+OUTPUT = "n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url"
 ACTIVE = "('queued', 'intent', 'submitted', 'ready')"
 DRIVEN = (f"state IN {ACTIVE}", "searched = 1")
 """The sends that the engine has to do with, as conditions that are each an index's own: joined by OR none is used."""
 
 
-def _output(row: Sequence[object]) -> Output:
+def output_from(row: Sequence[object]) -> Output:
+    """Read the columns `OUTPUT`."""
     n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url = row
     facts = {"media_type": media_type, "width": width, "height": height, "size_bytes": size_bytes}
     return Output(
@@ -44,7 +44,7 @@ def sends_of(db: sqlite3.Connection, job_id: str, *, but: int = 0) -> tuple[Send
 
 def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
     ident, owner, tool, provider, created, ended, fingerprint, key, digest, delivered, cancel, doc = row
-    outputs = db.execute(f"SELECT {_OUTPUT} FROM outputs WHERE job_id = ? ORDER BY n", (ident,))  # noqa: S608  # constant
+    outputs = db.execute(f"SELECT {OUTPUT} FROM outputs WHERE job_id = ? ORDER BY n", (ident,))  # noqa: S608  # constant
     facts = records.job_fields(str(doc))
     return Job(
         id=str(ident),
@@ -59,7 +59,7 @@ def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
         delivered=bool(delivered),
         cancel_requested=bool(cancel),
         sends=sends_of(db, str(ident)),
-        outputs=tuple(_output(out) for out in outputs),
+        outputs=tuple(output_from(out) for out in outputs),
         runs=() if facts["plan"] is None else _runs(db, str(ident), facts["plan"]),
         **facts,
     )
@@ -111,59 +111,6 @@ def jobs(db: sqlite3.Connection, owner: str, *, limit: int, before: str | None) 
         values.append(before)
     rows = db.execute(f"{_JOB} WHERE {where} ORDER BY created_us DESC, id DESC LIMIT ?", (*values, limit))
     return [_job(db, row) for row in rows.fetchall()]
-
-
-def images(
-    db: sqlite3.Connection, owner: str, *, words: Sequence[str], limit: int, cursor: str | None
-) -> tuple[list[ImageRow], str | None]:
-    """Give a page of images, newest first, whose label or prompt holds every word."""
-    where, values = ["outputs.owner = ?"], [owner]
-    for word in words:
-        where.append("(jobs.prompt LIKE ? ESCAPE '\\' OR jobs.label LIKE ? ESCAPE '\\')")
-        like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        values += [like, like]
-    if cursor is not None:
-        created, job_id, n = parse_cursor(cursor)
-        where.append("(outputs.created_us, outputs.job_id, outputs.n) < (?, ?, ?)")
-        values += [created, job_id, n]  # pyright: ignore[reportArgumentType]  # SQLite takes both
-    columns = ", ".join(f"outputs.{name}" for name in _OUTPUT.split(", "))
-    rows = db.execute(
-        f"""SELECT outputs.job_id, outputs.created_us, jobs.label, jobs.prompt, jobs.provider, jobs.parent, {columns}
-            FROM outputs JOIN jobs ON jobs.id = outputs.job_id WHERE {" AND ".join(where)}
-            ORDER BY outputs.created_us DESC, outputs.job_id DESC, outputs.n DESC LIMIT ?""",  # noqa: S608  # constants
-        (*values, limit + 1),
-    ).fetchall()
-    page = [
-        ImageRow(
-            job_id=job_id,
-            output=_output(output),
-            label=label,
-            prompt=prompt,
-            provider=provider,
-            created_at=records.from_us(created),
-            parent=parent,
-        )
-        for job_id, created, label, prompt, provider, parent, *output in rows[:limit]
-    ]
-    if len(rows) <= limit or not page:
-        return page, None
-    last = page[-1]
-    return page, f"{records.to_us(last.created_at)}.{last.job_id}.{last.output.n}"
-
-
-def parse_cursor(cursor: str) -> tuple[int, str, int]:
-    """Read a page's cursor.
-
-    Raises:
-        ValueError: it is none of ours.
-    """
-    created, _, rest = cursor.partition(".")
-    job_id, _, n = rest.rpartition(".")
-    if not (created.isascii() and created.isdigit() and n.isascii() and n.isdigit() and job_id):
-        raise ValueError("not a cursor of this list")
-    if len(created) > 18 or len(n) > 2:
-        raise ValueError("not a cursor of this list")
-    return int(created), job_id, int(n)
 
 
 def recent_ids(db: sqlite3.Connection, owner: str, *, limit: int) -> list[str]:
