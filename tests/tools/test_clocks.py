@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 
-from kontext_tools.clocks import Clock, SystemClock
+from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from support.fake_clock import START, FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +90,17 @@ async def test_a_wait_on_a_fake_clock_can_be_cancelled() -> None:
         await clock.sleepers()
         tasks.cancel_scope.cancel()
     assert clock.waiting == 0
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set here")
+def test_the_local_zone_keeps_the_rules_of_each_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = LocalZone()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "America/New_York")
+        time.tzset()
+        summer, winter = datetime(2026, 10, 31, tzinfo=zone), datetime(2026, 11, 2, tzinfo=zone)
+        assert [day.astimezone(UTC).hour for day in (summer, winter)] == [4, 5]
+        assert (summer.tzname(), winter.tzname(), summer.dst()) == ("EDT", "EST", None)
+        assert datetime(2026, 11, 20, 3, tzinfo=UTC).astimezone(zone).isoformat() == "2026-11-19T22:00:00-05:00"
+    time.tzset()
+    assert zone.utcoffset(None) is zone.tzname(None) is None
