@@ -115,6 +115,7 @@ async def test_past_results_are_resources_whose_bytes_are_those_delivered(tmp_pa
             "kontext://images/{job}/{n}/preview",
             "kontext://images/{job}/{n}/thumb",
             "kontext://images/{job}/{n}/meta",
+            "kontext://images/{job}/{n}/lineage",
             "kontext://jobs/{job}",
         ]
     )

@@ -48,8 +48,10 @@ def test_ten_hits_are_a_line_each_and_two_more_and_cost_little() -> None:
     assert text.splitlines()[-1].partition("; to see them, ")[::2] == snapshot(
         (
             "Next: To go on from one, call edit_image(image='red-car-0000/1', prompt='…')",
-            "view_images(refs=['red-car-0000/1', 'red-car-0001/1', 'red-car-0002/1', 'red-car-0003/1']); "
-            "for more, find_images(query='car', since='7d', cursor='abc').",
+            (
+                "view_images(refs=['red-car-0000/1', 'red-car-0001/1', 'red-car-0002/1', 'red-car-0003/1']); "
+                "for more, find_images(query='car', since='7d', cursor='abc')."
+            ),
         )
     )
     assert len(text.splitlines()) == 12
@@ -93,8 +95,10 @@ def test_the_largest_list_stays_under_the_limit_of_an_answer() -> None:
         (Search(since="7d"), "Call find_images() for the newest, or find_images with an earlier since."),
         (
             Search(query="car", since="7d", derived_from="car-0000/1"),
-            "Call find_images() for the newest, or find_images with other words or an earlier since "
-            "or no derived_from.",
+            (
+                "Call find_images() for the newest, or find_images with other words or an earlier since "
+                "or no derived_from."
+            ),
         ),
     ],
 )
@@ -146,7 +150,7 @@ def test_references_are_read_as_models_send_them(sent: dict[str, Any], refs: tup
     assert read(looking.VIEW_IMAGES, sent)["refs"] == refs
 
 
-@pytest.mark.parametrize("sent", [{}, {"refs": []}, {"refs": ["a-0000/1"] * 5}, {"refs": [{"ref": 1}]}, {"refs": [[]]}])
+@pytest.mark.parametrize("sent", [{}, {"refs": []}, {"refs": ["a-0000/1"] * 5}, {"refs": "[1, true]"}, {"refs": "{}"}])
 def test_no_reference_and_more_than_four_are_refused(sent: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument) as refused:
         read(looking.VIEW_IMAGES, sent)
