@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import engine
+import listing
 from rows import Row, Started, start
 
 HERE = Path(__file__).parent
@@ -39,7 +40,8 @@ def main() -> None:
     print(f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} interleaved rounds, medians (min-max)\n")
     store = [engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5)] if given.small else [engine.claims()]
     work = engine.jobs(count=5, rounds=1) if given.small else engine.jobs()
-    for line in table([*starts(rounds), *store, *work]):
+    found = listing.lists(images=500, rounds=3) if given.small else listing.lists()
+    for line in table([*starts(rounds), *store, *work, *found]):
         print(line)
 
 

@@ -19,5 +19,13 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "engine, CPU a job beside HTTP",
         "the same with a call waiting for each job",
         "the same with the call read and the picture kept",
+        "find_images, words of some, 500 images, p50",
+        "the same, words that every image has, 500 images, p50",
+        "the same, one letter that every image has, 500 images, p50",
+        "the same, no image has them all, 500 images, p50",
+        "the same, each word in half of the images, never together, 500 images, p50",
+        "the same, a rare word, 500 images, p50",
+        "resources/list, first page, 500 images, p50",
+        "resources/list, a later page, 500 images, p50",
     ]
     assert all(" MB" in line or " ms" in line for line in lines[2:])
