@@ -56,6 +56,26 @@ def test_json_pages_by_cursor(invoke: Invoke) -> None:
     assert "--cursor" in more.stderr
 
 
+def test_words_a_time_and_a_descent_narrow_the_list(invoke: Invoke) -> None:
+    lake = json.loads(invoke("generate", "a lake", "--json").stdout)["images"][0]["ref"]
+    warm = json.loads(invoke("edit", lake, "Make it warm", "--json").stdout)["images"][0]["ref"]
+
+    def listed(*arguments: str) -> list[str]:
+        ended = invoke("images", *arguments, "--json")
+        assert ended.exit_code == 0, ended.output
+        return [image["ref"] for image in json.loads(ended.stdout)["images"]]
+
+    assert listed("--since", "1h") == listed() == [warm, lake]
+    assert listed("--since", "2999-01-01") == []
+    assert listed("--derived-from", lake) == [warm]
+    assert listed("lakes", "--since", "1d") == [lake]
+    assert listed("? *") == []
+    ended = invoke("images", "zebra")
+    assert (ended.exit_code, ended.stdout) == (0, "")
+    assert ended.stderr == "No picture found. All of them:  kontext images\n"
+    assert "at least one" in invoke("images", "lake zebra").stderr
+
+
 def test_on_a_terminal_it_is_drawn(kontext: Kontext, on_terminal: OnTerminal) -> None:
     ref = json.loads(kontext("generate", "a [red]lake", "--json").stdout)["images"][0]["ref"]
     code, _, shown = on_terminal("images", stdout_too=True)
@@ -65,7 +85,7 @@ def test_on_a_terminal_it_is_drawn(kontext: Kontext, on_terminal: OnTerminal) ->
     assert "─" in shown
 
 
-@pytest.mark.parametrize("arguments", [("--limit", "0"), ("--limit", "many"), ("--cursor", "zzz")])
+@pytest.mark.parametrize("arguments", [("--limit", "0"), ("--limit", "many"), ("--cursor", "zzz"), ("--since", "soon")])
 def test_what_it_cannot_read_is_a_usage_error(invoke: Invoke, arguments: tuple[str, ...]) -> None:
     ended = invoke("images", *arguments)
     assert (ended.exit_code, ended.stdout) == (2, "")
