@@ -99,7 +99,11 @@ def test_an_output_schema_lists_top_level_fields_and_requires_nothing(tools: Too
         assert all(set(facts) == {"type"} for facts in schema["properties"].values())
 
 
-def test_the_tools_stay_within_what_a_model_is_asked_to_read(tools: Tools, record_property: Any) -> None:
+@pytest.mark.parametrize("keys", ["none", "all"])
+def test_the_tools_stay_within_what_a_model_is_asked_to_read(tmp_path: Path, record_property: Any, keys: str) -> None:
+    names = [name for name in settings.Settings.model_fields if name.endswith(("_key", "_token"))]
+    given = dict.fromkeys(names, "k" * 20) if keys == "all" else {}
+    tools = Tools(app.build(settings.load(kontext_data_dir=tmp_path, **given)))
     whole = dumped([spec.model_dump(mode="json", by_alias=True, exclude_none=True) for spec in tools.specs])
     seen = dumped([[spec.name, spec.description, spec.input_schema] for spec in tools.specs])
     record_property("tools_list_characters", len(whole))

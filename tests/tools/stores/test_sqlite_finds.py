@@ -232,6 +232,16 @@ def test_a_circle_of_parents_ends() -> None:
         assert sorted(refs(sqlite_finds.kin(db, "ann", of, limit=9))) == ["one-0000/1", "two-0000/1"]
 
 
+def test_jobs_without_an_image_take_no_relatives_place() -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        schema.migrate(db)
+        for n in range(9):
+            insert(db, f"car-000{n}", n, parent="old-0000/1")
+        db.execute("DELETE FROM outputs WHERE place < 6")
+        kin = sqlite_finds.kin(db, "ann", Ref(job_id="old-0000", n=1), limit=3)
+        assert sorted(refs(kin)) == ["car-0006/1", "car-0007/1", "car-0008/1"]
+
+
 def test_an_image_that_is_removed_is_found_no_more() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         schema.migrate(db)
@@ -290,3 +300,5 @@ def test_no_list_reads_through_all_the_images_or_jobs_there_are(tmp_path: Path, 
     assert not [plan for plan in plans if plan.startswith(("SCAN jobs", "SCAN outputs"))], plans
     sorted_ = [plan for plan in plans if "TEMP B-TREE" in plan]
     assert bool(sorted_) is (which == "descent"), plans
+    walks = [plan for plan in plans if "outputs_line" in plan or "outputs_places" in plan]
+    assert bool(walks) is (which != "descent"), plans

@@ -23,12 +23,16 @@ _COLUMNS = (
 _OF_JOBS = "CROSS JOIN jobs ON jobs.id = outputs.job_id"
 
 _BORN = """born (id) AS (
-    SELECT id FROM jobs WHERE owner = :owner AND {seed}
+    SELECT id FROM jobs WHERE owner = :owner AND {seed} AND EXISTS (SELECT 1 FROM outputs WHERE job_id = id)
     UNION SELECT jobs.id FROM born
         CROSS JOIN outputs ON outputs.job_id = born.id
         CROSS JOIN jobs ON jobs.owner = :owner AND jobs.parent = born.id || '/' || outputs.n
+            AND EXISTS (SELECT 1 FROM outputs WHERE job_id = jobs.id)
     LIMIT :most_jobs)"""
-"""The jobs that were made from an image, generation after generation; UNION keeps a circle from going round."""
+"""The jobs with images that were made from an image, generation after generation.
+
+UNION keeps a circle from going round. A job without an image leads no further, and takes no place of one that does.
+"""
 
 _LINE = """line (id, n, parent) AS (
     SELECT id, :n, parent FROM jobs WHERE owner = :owner AND id = :job
@@ -59,9 +63,11 @@ def images(db: sqlite3.Connection, owner: str, wanted: Wanted, *, limit: int, be
         seed, seeded = _seed(db, owner, wanted.derived_from)
         values |= seeded
         head = f"WITH RECURSIVE {_BORN.format(seed=seed)}"
-        source = "born CROSS JOIN outputs ON outputs.job_id = born.id"
+        # The signs keep the index of places out of it: the images of each job are looked up, not each among all.
+        source, place = "born CROSS JOIN outputs ON outputs.job_id = born.id", "+outputs.place"
+        where = ["+outputs.owner = :owner"]
         if match is not None:
-            where.append("outputs.place IN (SELECT rowid FROM image_words WHERE image_words MATCH :match)")
+            where.append("+outputs.place IN (SELECT rowid FROM image_words WHERE image_words MATCH :match)")
     elif match is not None:
         source, place = "image_words CROSS JOIN outputs ON outputs.place = image_words.rowid", "image_words.rowid"
         where.append("image_words MATCH :match")
