@@ -131,7 +131,7 @@ def test_softer_pictures_are_told() -> None:
 
     picture = Picture(ref=Ref(job_id="car-0000", n=0), facts=an_output().facts, blob="sources/x.png")
     fitted = Fitted(jpegs=(b"",), quality=55, longest_px=512)
-    assert listings.views_fields([picture], fitted, lambda _: None)["warnings"] == snapshot(
+    assert listings.views_fields([picture], fitted, lambda _, __: {})["warnings"] == snapshot(
         ["Shown at JPEG quality 55, to fit the answer; the files are as delivered."]
     )
 
