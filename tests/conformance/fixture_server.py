@@ -14,7 +14,7 @@ from typing import Any
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
 
-from conformance import fixtures
+from conformance import fixtures, task_fixtures
 from kontext_server.app import App, build
 from kontext_server.settings import load, prepare_data_dir
 from kontext_server.surface.failures import guarded
@@ -108,6 +108,7 @@ def main() -> None:
         addresses = Addresses(place.base, bytes(32), SystemClock())
         app = build(settings, address_of=addresses.address)
         server = make_server(app)
+        task_fixtures.mount(server, app)
         Mounted(server)
         run(server, app, addresses, place, announce=lambda address: print(address, flush=True))
 
