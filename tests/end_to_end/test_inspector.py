@@ -44,6 +44,7 @@ def test_the_tools_pass_the_inspectors_strict_lint(inspector: list[str], tmp_pat
         "cancel_job",
         "find_images",
         "view_images",
+        "run_plan",
     ]
 
 

@@ -32,6 +32,8 @@ async def test_five_edits_with_a_fan_out_of_three_need_one_call(tmp_path: Path, 
             fields = fields_of(done)
             assert fields["status"] == "completed", text_of(done)
             again = fields_of(await call(client, "run_plan", steps=STEPS, resume_job_id=fields["job_id"]))
+            found = fields_of(await call(client, "find_images", since="today", limit=50))
+            of_base = fields_of(await call(client, "find_images", derived_from=fields["images"][1]["ref"]))
     assert [(step["id"], step["status"]) for step in fields["steps"]] == [
         ("base", "completed"),
         ("night", "completed"),
@@ -40,6 +42,9 @@ async def test_five_edits_with_a_fan_out_of_three_need_one_call(tmp_path: Path, 
         ("last", "completed"),
     ]
     assert len(fields["images"]) == PICTURES
+    refs = [image["ref"] for image in fields["images"]]
+    assert {image["ref"] for image in found["images"]} == set(refs)
+    assert {image["ref"] for image in of_base["images"]} == {refs[4], refs[6]}
     assert all(Path(image["path"]).is_file() for image in fields["images"])
     assert fields["cost"] == {"amount": "840", "unit": "credit", "basis": "list_price"}
     assert fields["depth"] == 3

@@ -15,7 +15,7 @@ from typing import Any
 
 from kontext_tools import drafting, plans, runs
 from kontext_tools.admitting import Admitting
-from kontext_tools.budget import Price, plain, summed
+from kontext_tools.budget import Price, parse_price, plain, summed
 from kontext_tools.clocks import Clock
 from kontext_tools.data_uris import as_stored
 from kontext_tools.edits import Edit
@@ -39,12 +39,12 @@ class Asked:
 
     Attributes:
         steps: as given, their own pictures not loaded yet.
-        max_cost: what all of it may cost, `None` for no limit of the caller's.
+        max_cost: what all of it may cost, such as `0.40 usd`; empty for no limit of the caller's.
         resume: the job_id of the plan that it goes on with, or empty.
     """
 
     steps: tuple[Step, ...]
-    max_cost: Price | None = None
+    max_cost: str = ""
     resume: str = ""
 
 
@@ -94,7 +94,7 @@ class Planning:
         for i, step in enumerate(asked.steps):
             with _in_step(i):
                 require_prompt(step.edit.prompt)
-        plan = Plan(steps=asked.steps, max_cost=asked.max_cost, resumed_from=None if earlier is None else earlier.id)
+        plan = Plan(steps=asked.steps, resumed_from=None if earlier is None else earlier.id)
         warnings = plans.check(plan)
         offers = [self._choice(i, step) for i, step in enumerate(plan.steps)]
         steps: list[Step] = []
@@ -108,7 +108,7 @@ class Planning:
         images = {step_id: count * plan.by_id[step_id].edit.num_images for step_id, count in counts.items()}
         parts = [by_id[step_id].price.times(count) for step_id, count in images.items()]
         prices = summed(parts) or (offers[0].price.times(0),)
-        _check_max_cost(plan.max_cost, prices)
+        plan = replace(plan, max_cost=_max_cost(asked.max_cost, prices))
         job = self._job(plan, taken, offers, call, warnings, self._request(plan, by_id, images))
         return _Drafted(job=job, prices=prices, images=sum(images.values()))
 
@@ -183,23 +183,32 @@ def _joined(asked: Asked, earlier: Job) -> Job:
     )
 
 
-def _check_max_cost(most: Price | None, prices: Sequence[Price]) -> None:
-    for price in prices if most is not None else ():
-        assert most is not None
+def _max_cost(text: str, prices: Sequence[Price]) -> Price | None:
+    """Read what a plan may cost, and hold its price against it; the refusal names the unit that it is charged in."""
+    if not text:
+        return None
+    try:
+        most = parse_price(text)
+    except ValueError:
+        raise _max_cost_in("max_cost is not an amount and a unit; nothing was sent.", prices[0]) from None
+    for price in prices:
         if price.amount == 0:
             continue
         if price.unit is not most.unit or price.amount is None or most.amount is None:
-            raise InvalidArgument(
-                f"max_cost is in {most.unit}, and the plan would cost {price}; nothing was sent.",
-                fix=f"Call again with max_cost in {price.unit}, such as '{_example(price)}'.",
-                field="max_cost",
-            )
+            raise _max_cost_in(f"max_cost is in {most.unit}, and the plan would cost {price}; nothing was sent.", price)
         if price.amount > most.amount:
             raise BudgetExceeded(
                 f"Nothing was sent: the plan would cost {price}, over its max_cost of {most}.",
                 fix=f"Call again with fewer steps, or ask the person whether max_cost may be '{price}'.",
                 field="max_cost",
             )
+    return most
+
+
+def _max_cost_in(message: str, price: Price) -> InvalidArgument:
+    return InvalidArgument(
+        message, fix=f"Call again with max_cost in {price.unit}, such as '{_example(price)}'.", field="max_cost"
+    )
 
 
 def _example(price: Price) -> str:

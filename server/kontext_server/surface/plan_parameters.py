@@ -9,9 +9,7 @@ from dataclasses import replace
 
 from kontext_server.surface.arguments import Arguments, Kind, Parameter
 from kontext_server.surface.parameters import DRY_RUN, IMAGE, KEEP, NUM_IMAGES, PROMPT, RATIO, SEED, edit_of, wait
-from kontext_tools.budget import Price, parse_price
 from kontext_tools.edits import MATCH_INPUT
-from kontext_tools.errors import InvalidArgument
 from kontext_tools.planning import Asked
 from kontext_tools.plans import MAX_STEPS, Step
 
@@ -62,23 +60,6 @@ def run_plan(wait_s: int) -> tuple[Parameter, ...]:
 
 
 def plan_of(arguments: Arguments) -> Asked:
-    """Give the plan that a call's arguments ask for.
-
-    Raises:
-        InvalidArgument: max_cost is no amount with its unit.
-    """
+    """Give the plan that a call's arguments ask for."""
     steps = tuple(Step(id=step["id"], edit=edit_of(step)) for step in arguments["steps"])
-    return Asked(steps=steps, max_cost=_max_cost(arguments["max_cost"]), resume=arguments["resume_job_id"])
-
-
-def _max_cost(text: str) -> Price | None:
-    if not text:
-        return None
-    try:
-        return parse_price(text)
-    except ValueError as error:
-        raise InvalidArgument(
-            f"max_cost cannot be read: {error}; nothing was sent.",
-            fix="Call again with max_cost as an amount and a unit, such as '0.40 usd' or '480 credit'.",
-            field="max_cost",
-        ) from None
+    return Asked(steps=steps, max_cost=arguments["max_cost"], resume=arguments["resume_job_id"])
