@@ -98,10 +98,12 @@ class Resources:
         Raises:
             MCPError: the cursor is none of ours.
         """
+        if cursor == "":  # no page of ours ended there
+            raise MCPError(types.INVALID_PARAMS, _NO_CURSOR)
         try:
             finds = await self._app.studio.find_images(LOCAL_OWNER, Search(), limit=PAGE, cursor=cursor or "")
         except InvalidArgument:
-            raise MCPError(types.INVALID_PARAMS, "That cursor is not one of this list.") from None
+            raise MCPError(types.INVALID_PARAMS, _NO_CURSOR) from None
         # What lies further back matters less; the first page falls from 1 to little more than nothing.
         listed = [_listed(row, 0.0 if cursor else 1 - n / PAGE) for n, row in enumerate(finds.rows)]
         resources = listed if cursor else [*_FIXED, *listed]
@@ -171,6 +173,7 @@ class Resources:
         return types.BlobResourceContents(uri=uri, blob=blob, mime_type=media_type)
 
 
+_NO_CURSOR = "That cursor is not one of this list."
 _FIXED = [
     types.Resource(name=name, title=title, uri=uri, description=description, mime_type=mime_type)
     for name, title, uri, description, mime_type in (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -46,41 +43,6 @@ def names(given: tuple[Parameter, ...]) -> list[str]:
     return [parameter.name for parameter in given if parameter.listed]
 
 
-def nodes(schema: Any) -> Generator[dict[str, Any]]:
-    """Give every object of a JSON document."""
-    if isinstance(schema, dict):
-        node = cast("dict[str, Any]", schema)
-        yield node
-        for value in node.values():
-            yield from nodes(value)
-    if isinstance(schema, list):
-        for value in cast("list[Any]", schema):
-            yield from nodes(value)
-
-
-def dumped(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def test_no_keyword_that_breaks_a_client_stands_in_a_schema(tools: Tools) -> None:
-    for spec in tools.specs:
-        for node in nodes(spec.input_schema):
-            assert not FORBIDDEN & node.keys() - node.get("properties", {}).keys(), (spec.name, node)
-            assert isinstance(node.get("type", ""), str | dict)
-
-
-def test_every_property_has_a_type_and_a_description_and_at_most_two_are_required(tools: Tools) -> None:
-    for spec in tools.specs:
-        schema = spec.input_schema
-        assert schema["type"] == "object"
-        assert len(schema.get("required", [])) <= 2
-        for name, facts in schema["properties"].items():
-            assert facts["type"] in {"string", "integer", "number", "boolean", "array", "object"}, name
-            assert facts["description"].endswith((".", "?")), name
-            assert facts["type"] != "array" or "items" in facts, name
-            assert "properties" not in facts, name
-
-
 def test_a_default_is_a_value_that_its_own_property_allows(tools: Tools) -> None:
     for spec in tools.specs:
         for name, facts in spec.input_schema["properties"].items():
@@ -89,28 +51,6 @@ def test_a_default_is_a_value_that_its_own_property_allows(tools: Tools) -> None
             assert facts["default"] in facts.get("enum", [facts["default"]]), (spec.name, name)
             if "maximum" in facts:
                 assert facts["minimum"] <= facts["default"] <= facts["maximum"], (spec.name, name)
-
-
-def test_an_output_schema_lists_top_level_fields_and_requires_nothing(tools: Tools) -> None:
-    for spec in tools.specs:
-        schema = spec.output_schema
-        assert schema is not None and set(schema) == {"type", "properties"}
-        assert {"error", "next", "warnings"} <= schema["properties"].keys()
-        assert all(set(facts) == {"type"} for facts in schema["properties"].values())
-
-
-@pytest.mark.parametrize("keys", ["none", "all"])
-def test_the_tools_stay_within_what_a_model_is_asked_to_read(tmp_path: Path, record_property: Any, keys: str) -> None:
-    names = [name for name in settings.Settings.model_fields if name.endswith(("_key", "_token"))]
-    given = dict.fromkeys(names, "k" * 20) if keys == "all" else {}
-    tools = Tools(app.build(settings.load(kontext_data_dir=tmp_path, **given)))
-    whole = dumped([spec.model_dump(mode="json", by_alias=True, exclude_none=True) for spec in tools.specs])
-    seen = dumped([[spec.name, spec.description, spec.input_schema] for spec in tools.specs])
-    record_property("tools_list_characters", len(whole))
-    record_property("characters_a_model_sees", len(seen))
-    print(f"tools/list: {len(whole)} characters, of which a model sees {len(seen)}")
-    assert len(whole) <= 12_000
-    assert len(seen) <= 8_000
 
 
 def test_the_schema_is_the_same_bytes_for_the_same_settings(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_an_input_schema_holds_nothing_that_breaks_a_client(tools: dict[str, typ
         assert all(isinstance(value, str) and value for value in node.get("enum", []))
         assert set(node.get("required", [])) <= set(node.get("properties", {}))
         for child in node.get("properties", {}).values():
-            assert child["description"]
+            assert child["description"].endswith((".", "?"))
 
 
 @pytest.mark.parametrize("name", TOOLS)
