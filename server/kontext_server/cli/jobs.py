@@ -75,5 +75,5 @@ def _cells(view: View, now: datetime) -> tuple[str, ...]:
         job.provider,
         str(view.cost),
         tables.age((now - job.created_at).total_seconds()),
-        str(len(job.outputs)),
+        str(len(job.images)),
     )

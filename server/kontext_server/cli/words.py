@@ -40,8 +40,9 @@ def next_step(view: View) -> str:
     """Give the command that comes next."""
     job = view.job
     failure = answers.failure_of(job)
-    if job.outputs and job.status is JobStatus.COMPLETED:
-        return f'To go on from it:  kontext edit {job.id}/{job.outputs[0].n} "…"'
+    if job.images and job.status is JobStatus.COMPLETED:
+        holder, output = job.images[0] if job.plan is None else job.images[-1]
+        return f'To go on from it:  kontext edit {holder.id}/{output.n} "…"'
     if failure is not None and not job.searched:
         return f"Fix: {failure.fix}"
     return f"To wait for it:  kontext status {job.id} --wait 50"

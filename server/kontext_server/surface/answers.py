@@ -127,7 +127,7 @@ def next_call(view: View) -> str:
         return plan_answers.next_call(job)
     if not job.settled:
         return f"Call get_status(job_id='{job.id}', wait_seconds=25)."
-    if job.searched and not job.outputs:
+    if job.searched and not job.images:
         return f"It is still looked for: call get_status(job_id='{job.id}') in a minute."
     if job.images:
         holder, output = job.images[0] if job.plan is None else job.images[-1]
