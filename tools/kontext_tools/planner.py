@@ -36,8 +36,9 @@ from kontext_tools.serving import Load, Serving
 from kontext_tools.stores.base import Store
 from kontext_tools.views import Call, cost_of
 
-LEASE_S = 60.0
-"""Reading a step's source may take a while; beyond it another process looks as well, which is safe."""
+LEASE_S = 10.0
+"""So long the plan of a process that died is left alone. A move that takes longer is joined by another process's, which
+is safe."""
 LOOK_AGAIN_S = 5.0
 """A step that ends makes its plan due at once; this is for what no step tells, such as a search that was given up."""
 IDLE_LOOK_S = 1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,9 +24,10 @@ PLAN = [
 ]
 
 
-@pytest.fixture
-async def answers(tmp_path: Path) -> AsyncGenerator[dict[str, types.CallToolResult]]:
+@pytest.fixture(scope="module")
+async def answers(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[dict[str, types.CallToolResult]]:
     """One answer of each kind, from a real server."""
+    tmp_path = tmp_path_factory.mktemp("answers")
     (tmp_path / "cat.png").write_bytes(png())
     settings = {"kontext_image_roots": str(tmp_path), "kontext_preview": "none"}
     app = build(load(kontext_data_dir=tmp_path / "data", **settings))
