@@ -38,6 +38,13 @@ def test_the_tool_table_names_every_tool_and_no_other(tmp_path: Path) -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [tool.name for tool in tools.specs]
 
 
+def test_the_words_told_of_the_preview_are_those_it_takes_for_the_sizes_told(tmp_path: Path) -> None:
+    (row,) = [line for line in README.read_text("utf-8").splitlines() if line.startswith("| `KONTEXT_PREVIEW`")]
+    words = row.removesuffix(" |").rpartition(": ")[2].split(", ")
+    taken = [load(kontext_data_dir=tmp_path, kontext_preview=word).preview_px for word in words]
+    assert taken == [0, 512, 768, 1024]
+
+
 def test_every_link_leads_to_a_file() -> None:
     for page in (README, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         default_factory=dict[Unit, Decimal], description="price of one call above which a person is asked first"
     )
     kontext_preview: Literal["none", "small", "medium", "large"] = Field(
-        "medium", description="longest side of the picture in an answer: 0, 512, 768 or 1024 px"
+        "medium", description="picture in an answer, its longest side 0, 512, 768 or 1024 px"
     )
     kontext_wait_seconds: int = Field(25, ge=0, le=50, description="how long an edit is waited for by default")
     kontext_resource_links: bool = Field(False, description="whether answers also carry resource links")

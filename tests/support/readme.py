@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -45,7 +46,7 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         variable = name.upper()
         default = _TOLD_DEFAULTS.get(variable) or _told(field.default)
-        lines.append(f"| `{variable}` | {default} | {field.description} |")
+        lines.append(f"| `{variable}` | {default} | {field.description}{_words(field.annotation)} |")
     return "\n".join(lines)
 
 
@@ -53,6 +54,11 @@ def _told(default: object) -> str:
     if default in (None, (), "") or default is PydanticUndefined:
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _words(annotation: object) -> str:
+    """Give the words that a setting of a few words takes, for a table of sizes in pixels does not tell them."""
+    return f": {', '.join(get_args(annotation))}" if get_origin(annotation) is Literal else ""
 
 
 def refreshed(text: str) -> str:
