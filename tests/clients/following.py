@@ -60,7 +60,7 @@ class Following:
         self.transcript += [f"<- {answer.pictures} pictures {answer.fields or answer.text}" for answer in answers]
         return self._turn(lambda: self._script.send([answer.only(self._reads) for answer in answers]))
 
-    def report(self) -> None:
+    def close(self) -> None:
         """Close the conversation; one that the framework ended before the script did has failed."""
         if not self._ended and not self.failure:
             self.failure = "the framework ended the conversation before the script did"
@@ -99,9 +99,10 @@ async def _play_all(connected: Connected, given: dict[str, Any]) -> None:
 
 
 async def _play_at(connected: Connected, name: str, given: dict[str, Any], surroundings: dict[str, Any]) -> None:
-    """Play what is to be played at one server: one after the other, for each counts what it is charged."""
+    """Play at one server what is to be played there: all at once, or in turn where each counts what it is charged."""
     server = Server(command=given["command"], env=surroundings["env"], structured=name == "bare")
-    async with connected(server) as converse:
+    at_once = asyncio.Semaphore(1 if surroundings["simulator"] else len(SCENARIOS))
+    async with connected(server) as converse, asyncio.TaskGroup() as playing:
         for scenario in SCENARIOS:
             if scenario.server == name:
                 world = World(
@@ -110,17 +111,18 @@ async def _play_at(connected: Connected, name: str, given: dict[str, Any], surro
                     simulator=surroundings["simulator"],
                     reads=scenario.reads,
                 )
-                await _play(converse, scenario, world)
+                playing.create_task(_play(converse, scenario, world, at_once))
 
 
-async def _play(converse: Converse, scenario: Scenario, world: World) -> None:
-    began = time.monotonic()
-    following = Following(scenario, world)
-    try:
-        await converse(following)
-    except Exception:  # noqa: BLE001  # whatever a framework fails of is told in the scenario's report
-        following.failure = following.failure or traceback.format_exc()
-    following.report()
+async def _play(converse: Converse, scenario: Scenario, world: World, at_once: asyncio.Semaphore) -> None:
+    async with at_once:
+        began = time.monotonic()
+        following = Following(scenario, world)
+        try:
+            await converse(following)
+        except Exception:  # noqa: BLE001  # whatever a framework fails of is told in the scenario's report
+            following.failure = following.failure or traceback.format_exc()
+    following.close()
     told = {
         "scenario": scenario.name,
         "passed": not following.failure,

@@ -101,14 +101,14 @@ class Facts:
         return found
 
 
-def named_call(sentence: str) -> Call:
-    """Give the call that a sentence spells out, such as `Call get_status(job_id='red-car-4k7q', wait_seconds=25).`.
+def named_call(sentence: str, tool: str) -> Call:
+    """Give a tool's call as a sentence spells it out, such as `Call get_status(job_id='red-car-4k7q').`
 
     Raises:
         AssertionError: it spells out none.
     """
-    spelled = re.search(r"(\w+\([^()]*\))", sentence)
-    assert spelled is not None, f"no call is spelled out in {sentence!r}"
+    spelled = re.search(rf"\b({tool}\([^()]*\))", sentence)
+    assert spelled is not None, f"no call of {tool} is spelled out in {sentence!r}"
     read = ast.parse(spelled[1], mode="eval").body
     assert isinstance(read, ast.Call) and isinstance(read.func, ast.Name)
     named = {argument.arg: ast.literal_eval(argument.value) for argument in read.keywords if argument.arg}
@@ -171,7 +171,7 @@ def _of_text(text: str) -> Facts:
     return Facts(
         job_id=_first(r"\b[Jj]ob ([a-z0-9-]+)", text),
         status=_WORDS.get(head[1].lower(), head[1].lower()) if head else "",
-        refs=tuple(re.findall(rf"({_REF}): \d+x\d+ ", text)),
+        refs=tuple(re.findall(rf"(?:^|[:;] |completed )({_REF}): ", text, re.MULTILINE)),
         paths=tuple(re.findall(r", file (/.+?\.(?:png|jpg))", text)),
         joined="joined the earlier identical call" in first,
         steps=tuple(
