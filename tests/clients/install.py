@@ -23,22 +23,33 @@ def python_of(framework: str) -> Path:
     return _ENVIRONMENTS / framework / _PROGRAMS / ("python.exe" if sys.platform == "win32" else "python")
 
 
+def is_ready(framework: str) -> bool:
+    """Tell whether a framework's environment holds what its requirements file says."""
+    return _noted(framework).exists() and _noted(framework).read_bytes() == _wanted(framework).read_bytes()
+
+
 def install(framework: str) -> None:
-    """Make a framework's environment as its requirements file says, unless it stands.
+    """Make a framework's environment as its requirements file says, unless it is ready.
 
     Raises:
         subprocess.CalledProcessError: pip failed; what it said is on stderr.
     """
-    wanted = _HERE / f"requirements-{framework}.txt"
-    # Written last: an installation that broke off is made again.
-    noted = _ENVIRONMENTS / framework / wanted.name
-    if noted.exists() and noted.read_bytes() == wanted.read_bytes():
+    if is_ready(framework):
         return
-    noted.unlink(missing_ok=True)
+    _noted(framework).unlink(missing_ok=True)
     venv.create(_ENVIRONMENTS / framework, with_pip=True)
     pip = [python_of(framework), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--requirement", wanted], check=True)
-    noted.write_bytes(wanted.read_bytes())
+    subprocess.run([*pip, "--requirement", _wanted(framework)], check=True)
+    # Written last: an installation that broke off is made again.
+    _noted(framework).write_bytes(_wanted(framework).read_bytes())
+
+
+def _wanted(framework: str) -> Path:
+    return _HERE / f"requirements-{framework}.txt"
+
+
+def _noted(framework: str) -> Path:
+    return _ENVIRONMENTS / framework / "installed.txt"
 
 
 if __name__ == "__main__":

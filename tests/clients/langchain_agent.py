@@ -1,8 +1,9 @@
 """langchain-mcp-adapters: the server's tools as LangChain tools, called directly by the script.
 
 What the model sees there: the blocks of a ToolMessage, text and picture. The structured content lies in its
-`artifact`, which LangChain never gives to a model; of a refused call there is none. No agent loop: that is
-LangGraph's, and would call the tools just so. This framework runs on the 1.x line of `mcp`.
+`artifact`, which LangChain never gives to a model (one scenario reads it as a program would); of a refused call
+there is none. No agent loop: that is LangGraph's, and would call the tools just so. This framework runs on the 1.x
+line of `mcp`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ async def connected(server: Server) -> AsyncGenerator[Converse]:
             asked = {"type": "tool_call", "id": f"call-{n}", "name": call.tool, "args": dict(call.arguments)}
             message = await tools[call.tool].ainvoke(asked)
             assert isinstance(message, ToolMessage)
-            return _shown(message)
+            return _shown(message, structured=server.structured)
 
         async def converse(following: Following) -> None:
             calls = following.begin()
@@ -44,12 +45,12 @@ async def connected(server: Server) -> AsyncGenerator[Converse]:
         yield converse
 
 
-def _shown(message: ToolMessage) -> Shown:
+def _shown(message: ToolMessage, *, structured: bool) -> Shown:
+    if structured and message.artifact is not None:
+        return Shown(fields=message.artifact["structured_content"])
     blocks = message.content_blocks
     text = "\n".join(block["text"] for block in blocks if block["type"] == "text")
-    pictures = sum(block["type"] == "image" for block in blocks)
-    fields = None if message.artifact is None else message.artifact["structured_content"]
-    return Shown(text=text, fields=fields, pictures=pictures)
+    return Shown(text=text, pictures=sum(block["type"] == "image" for block in blocks))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.install import FRAMEWORKS, python_of
+from clients.install import FRAMEWORKS, is_ready, python_of
 from clients.scenarios import SCENARIOS
 from kontext_server.simulator.serve import running
 from support.stdio_server import COMMAND, PHOTOS, environment
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.clients
 
 @pytest.fixture(params=FRAMEWORKS)
 def framework(request: pytest.FixtureRequest) -> str:
-    """A framework whose environment is there."""
+    """A framework whose environment is there, as its requirements file says."""
     name = str(request.param)
-    if not python_of(name).exists():
+    if not is_ready(name):
         pytest.skip(f"needs {name} in an environment of its own: python tests/clients/install.py {name}")
     return name
 
