@@ -1,7 +1,7 @@
 """pydantic-ai's agent over its own MCP toolset; its `FunctionModel` is led by the script.
 
 What the model sees there: the structured content where an answer is text alone; only the blocks, text and picture,
-as soon as a picture comes along; a refused call as a request to try again, with the structured content.
+as soon as a picture comes along; a refused call as an answer marked `retried`, with the structured content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pydantic_ai.messages import (
     BinaryContent,
     ModelMessage,
     ModelResponse,
-    RetryPromptPart,
     TextPart,
     ToolCallPart,
     ToolReturnPart,
@@ -44,7 +43,7 @@ async def connected(server: Server) -> AsyncGenerator[Converse]:
             answers = _answers(messages)
             return _response(following.after(answers) if answers else following.begin())
 
-        agent = Agent(FunctionModel(model), toolsets=[toolset])
+        agent = Agent(FunctionModel(model), deps_type=type(None), toolsets=[toolset])
         await agent.run("Go.", usage_limits=UsageLimits(request_limit=MOST_TURNS))
 
     async with toolset:
@@ -62,11 +61,7 @@ def _answers(messages: list[ModelMessage]) -> list[Shown]:
     if len(messages) < 3:
         return []
     order = [part.tool_call_id for part in messages[-2].parts if isinstance(part, ToolCallPart)]
-    given = {
-        part.tool_call_id: _shown(part.content)
-        for part in messages[-1].parts
-        if isinstance(part, ToolReturnPart | RetryPromptPart)
-    }
+    given = {part.tool_call_id: _shown(part.content) for part in messages[-1].parts if isinstance(part, ToolReturnPart)}
     return [given[call_id] for call_id in order]
 
 
