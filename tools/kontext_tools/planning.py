@@ -7,7 +7,8 @@ admitting, runs, plans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -215,18 +216,14 @@ def _example(price: Price) -> str:
     return f"{plain(price.amount) if price.amount is not None else 1} {price.unit}"
 
 
-class _in_step:  # noqa: N801  # reads as what it is: with _in_step(2)
+@contextmanager
+def _in_step(i: int) -> Generator[None]:
     """Name the step that a refusal is about."""
-
-    def __init__(self, i: int) -> None:
-        self._place = f"steps[{i}]"
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, KontextError):
-            error.within(self._place)
+    try:
+        yield
+    except KontextError as error:
+        error.within(f"steps[{i}]")
+        raise
 
 
 def not_a_plan(job: Job) -> NotFound:
