@@ -144,6 +144,15 @@ async def test_a_missing_name_lists_the_nearest_pictures_and_nothing_else(allowe
     )
 
 
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.png", b"line\nline.png", "cat\u202egnp.png".encode(), "cat\u200b.png".encode()]
+)
+async def test_a_name_that_hides_turns_or_is_no_text_is_not_offered(allowed: Path, name: bytes) -> None:
+    Path(os.fsdecode(os.fsencode(allowed) + b"/" + name)).write_bytes(png())
+    error = await refused(reading(allowed), allowed / "cat2.png")
+    assert error.failure.fix.replace(str(allowed), "<root>") == "Call again with one of these: <root>/cat.png."
+
+
 async def test_a_missing_name_like_no_other_lists_the_first_few(allowed: Path) -> None:
     error = await refused(reading(allowed), allowed / "zzzzzzzzzz.gif")
     assert f"{allowed}/cat.png, {allowed}/dog.jpg" in error.failure.fix

@@ -1,7 +1,7 @@
 """Files of this machine: whether one lies in a folder, what was really opened, and the names near to one.
 
 What this is: what the rule about allowed folders is judged by. What it is not: the rule, or the reading (`sources`).
-Above: sources. Below: nothing.
+Above: sources. Below: quoting.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import difflib
 import os
 import sys
 from pathlib import Path
+
+from kontext_tools.quoting import is_plain
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 _APPLICATION_DATA = {"darwin": "Library", "win32": "AppData"}.get(sys.platform)
@@ -40,12 +42,14 @@ def opened_path(descriptor: int, path: Path) -> Path:
 
 
 def nearest_names(folder: Path, name: str) -> list[str]:
-    """Give at most three names of pictures in a folder, those like a name first."""
+    """Give at most three names of pictures in a folder, those like a name first; none that could not be said back."""
     try:
         names = [
             entry.name
             for entry in os.scandir(folder)
-            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
+            and not entry.name.startswith(".")
+            and is_plain(entry.name)
         ]
     except OSError:
         return []

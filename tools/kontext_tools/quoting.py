@@ -31,6 +31,15 @@ def quoted(text: str, limit_chars: int = MAX_QUOTE_CHARS) -> str:
     return f'"{clean}"'
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether a text can stand as it is in what a model reads: nothing in it hides, turns or is half a character.
+
+    >>> is_plain("café.png"), is_plain("cat\u202egnp.exe"), is_plain("line\nline")
+    (True, False, False)
+    """
+    return _UNSAFE.search(text) is None
+
+
 def literal(value: Any) -> str:
     """Write a value as JSON on one line: no text in it can end its quotation marks, begin a line or hide itself.
 
