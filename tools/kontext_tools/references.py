@@ -20,6 +20,7 @@ URI_PREFIX = "kontext://images/"
 
 _JOB_ID = re.compile(rf"[a-z0-9]+(?:-[a-z0-9]+)*-[{CROCKFORD}]{{4,}}")
 _REF = re.compile(rf"({_JOB_ID.pattern})(?:/(\d{{1,2}}))?")
+_MOST_CHARS = 200
 _ARTICLES = {
     "a",
     "an",
@@ -97,5 +98,8 @@ def parse_ref(text: str) -> Ref | None:
 
 
 def nearest(text: str, candidates: Iterable[str], *, count: int = 3) -> list[str]:
-    """Give the candidates most like the text, best first: a wrong name is told the right ones, however far."""
-    return difflib.get_close_matches(text.strip().lower(), list(candidates), n=count, cutoff=0.0)
+    """Give the candidates most like the text, best first: a wrong name is told the right ones, however far.
+
+    Of a long text only the beginning is looked at: a megabyte would take seconds and a hundred times its memory.
+    """
+    return difflib.get_close_matches(text[:_MOST_CHARS].strip().lower(), list(candidates), n=count, cutoff=0.0)

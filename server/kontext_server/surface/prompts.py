@@ -16,13 +16,12 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from kontext_server.surface.recipes import DATA, LOOK, RECIPES, TELL, Blank, Recipe, Step
-from kontext_tools.quoting import literal, quoted
+from kontext_tools.quoting import literal
 
 MAX_CHARS = 2000
 """Of one argument: more than a path, a wish or twenty scenes need, less than a picture as a data: URI."""
 MAX_ITEMS = 20
 """A plan makes at most so many images."""
-_NAME_CHARS = 40
 
 _BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
@@ -93,7 +92,7 @@ def _filled(recipe: Recipe, arguments: Mapping[str, str]) -> dict[str, str | lis
     names = [blank.name for blank in recipe.blanks]
     for name in arguments:
         if name not in names:
-            raise _refused(f"{recipe.name} takes no {quoted(name, _NAME_CHARS)}. It takes: {', '.join(names)}.")
+            raise _refused(f"{recipe.name} takes no argument of a name that was given. It takes: {', '.join(names)}.")
     filled: dict[str, str | list[str]] = {}
     for blank in recipe.blanks:
         text = arguments.get(blank.name, "").strip()

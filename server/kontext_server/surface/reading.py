@@ -19,6 +19,8 @@ from typing import Any, cast
 from kontext_server.surface.arguments import Arguments, Kind, Parameter
 from kontext_tools.errors import InvalidArgument
 
+MAX_NAME_CHARS = 100
+
 
 def read(parameters: Sequence[Parameter], raw: Mapping[str, Any] | None) -> Arguments:
     """Read a call's arguments.
@@ -54,6 +56,8 @@ def _is_filler(parameter: Parameter, value: Any) -> bool:
 
 
 def _text(parameter: Parameter, value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _wrong(parameter, "is not a text", f"Give {parameter.name} as one string")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _wrong(parameter, "is not a text", f"Give {parameter.name} as one string")
     text = str(value)
@@ -187,7 +191,8 @@ def _wrong(parameter: Parameter, what: str, fix: str) -> InvalidArgument:
 
 def _unknown_name(name: str, by_name: Mapping[str, Parameter]) -> InvalidArgument:
     known = sorted({parameter.name for parameter in by_name.values() if parameter.listed})
-    near = difflib.get_close_matches(name.lower(), list(by_name), n=1, cutoff=0.5)
+    # No name is so long: a longer one is like none of them, and looking through it would take its time and memory.
+    near = difflib.get_close_matches(name[:MAX_NAME_CHARS].lower(), list(by_name), n=1, cutoff=0.5)
     if near:
         mend = f"Call again with {by_name[near[0]].name} instead."
     else:

@@ -176,6 +176,7 @@ def _bare(text: str) -> str:
         ("edit-photo", None),
         ("edit-photo", {"image": IMAGE, "wish": " "}),
         ("edit-photo", {"image": IMAGE, "wish": "x", "secret\nname" * 20: "canary"}),
+        ("edit-photo", {"image": IMAGE, "wish": "x", "canary": "x"}),
         ("edit-photo", {"image": "data:image/png;base64," + "canary" * 400, "wish": "x"}),
         ("storyboard", {"image": IMAGE, "scenes": ";canary" * 21}),
         ("storyboard", {"image": IMAGE, "scenes": " ; - ;"}),
@@ -200,7 +201,7 @@ def test_the_refusals_read_so() -> None:
     ] == snapshot(
         [
             "edit-photo needs wish: What should be different, in your own words.",
-            'edit-photo takes no "whish". It takes: image, wish.',
+            "edit-photo takes no argument of a name that was given. It takes: image, wish.",
             "ref of fix-last is longer than 2000 characters.",
             "scenes of storyboard are more than 20; ask for them in several prompts.",
             "No such prompt. There are: edit-photo, replace-text, restyle, product-variants, storyboard, fix-last.",
