@@ -1,8 +1,8 @@
 """Our own stdio main: claims the wire before imports, ends cleanly at end of input, SIGTERM and SIGINT.
 
 What this is: the recipe of research/lowlevel-server.md section 9, measured there: the SDK's own main dies at SIGTERM
-without clean-up and hangs at SIGINT until stdin closes. What it is not: the server (`surface.server`). Above: cli.
-Below: surface.server.
+without clean-up, hangs at SIGINT until stdin closes, and leaves a line that it cannot read unanswered. What it is not:
+the server (`surface.server`), or what a line holds (`lines`). Above: cli. Below: lines, surface.server.
 
 Import this module first and call `claim` before anything else is imported: a print during an import breaks the wire.
 """
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anyio.lowlevel import EventLoopToken
-    from anyio.streams.memory import MemoryObjectSendStream
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from mcp.shared.message import SessionMessage
 
     from kontext_server.settings import Settings
 
@@ -59,30 +60,26 @@ def serve(wire: Wire, settings: Settings) -> None:
 
 
 async def _serve(wire: Wire, settings: Settings) -> None:
-    from typing import cast
-
     import anyio
-    from mcp.server.stdio import stdio_server
+    from mcp.shared.message import SessionMessage
 
     from kontext_server.app import build
     from kontext_server.surface.server import make_server
 
-    lines_in, lines = anyio.create_memory_object_stream[str](16)
+    read, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing, written = anyio.create_memory_object_stream[SessionMessage](0)
     threading.Thread(
-        target=_read_lines, args=(wire.read, lines_in, anyio.lowlevel.current_token()), daemon=True
+        target=_read_lines, args=(wire.read, read, outgoing, anyio.lowlevel.current_token()), daemon=True
     ).start()
     server = make_server(build(settings))
     # What the imports made lives to the end: the collector need not walk it again and again.
     gc.freeze()
-    stdout = anyio.wrap_file(os.fdopen(wire.write, "w", encoding="utf-8", newline="\n"))
-    # The SDK only iterates what it calls stdin, as it would a file: a stream of lines serves.
-    stdin = cast("anyio.AsyncFile[str]", lines)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_at_signal, tasks.cancel_scope)
-        async with stdio_server(stdin=stdin, stdout=stdout) as (read, write):
-            await server.run(read, write, server.create_initialization_options())
+        async with anyio.create_task_group() as writing:
+            writing.start_soon(_write_lines, wire.write, written)
+            await server.run(incoming, outgoing, server.create_initialization_options())
         tasks.cancel_scope.cancel()
-    await lines.aclose()
 
 
 async def _stop_at_signal(scope: object) -> None:
@@ -102,22 +99,46 @@ async def _stop_at_signal(scope: object) -> None:
             return
 
 
-def _read_lines(descriptor: int, lines: MemoryObjectSendStream[str], token: EventLoopToken) -> None:
-    """Read stdin in a thread that may be left behind: no read of a pipe can be cancelled."""
+def _read_lines(
+    descriptor: int,
+    messages: MemoryObjectSendStream[SessionMessage | Exception],
+    answers: MemoryObjectSendStream[SessionMessage],
+    token: EventLoopToken,
+) -> None:
+    """Read stdin in a thread that may be left behind: no read of a pipe can be cancelled.
+
+    What asks for nothing but an error gets it at once, past the server.
+    """
     import anyio.from_thread
 
-    def send(text: str) -> None:
-        anyio.from_thread.run(lines.send, text, token=token)
+    from kontext_server.lines import Lines, Refused, message_of
 
-    pending: list[bytes] = []
+    lines = Lines()
     try:
         while chunk := os.read(descriptor, CHUNK_BYTES):
-            *ended, rest = chunk.split(b"\n")
-            for line in ended:
-                send(b"".join([*pending, line]).decode("utf-8", "replace"))
-                pending.clear()
-            if rest:
-                pending.append(rest)
-        anyio.from_thread.run_sync(lines.close, token=token)
+            for line in lines.feed(chunk):
+                message = message_of(line)
+                if isinstance(message, Refused):
+                    anyio.from_thread.run(answers.send, message.answer, token=token)
+                elif message is not None:
+                    anyio.from_thread.run(messages.send, message, token=token)
+        anyio.from_thread.run_sync(messages.close, token=token)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.RunFinishedError, OSError):
         return
+
+
+async def _write_lines(descriptor: int, messages: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    """Write each message as a line, at once."""
+    import anyio.to_thread
+
+    from kontext_server.lines import line_of
+
+    with os.fdopen(descriptor, "wb") as stdout:
+
+        def put(line: bytes) -> None:
+            stdout.write(line)
+            stdout.flush()
+
+        async with messages:
+            async for message in messages:
+                await anyio.to_thread.run_sync(put, line_of(message))

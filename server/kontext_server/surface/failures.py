@@ -16,7 +16,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import mcp_types as types
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
 
 from kontext_server.surface.wording import told
 from kontext_tools.errors import Failure, KontextError
@@ -25,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+BROKE = "The server failed; the person finds the cause in its log."
 
 
 def error_result(failure: Failure, fields: dict[str, Any] | None = None) -> types.CallToolResult:
@@ -49,6 +52,25 @@ def guarded(handler: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
             raise MCPError(types.INVALID_PARAMS, told(error.failure).partition("\n")[0]) from None
         except Exception:
             log.exception("a handler broke")
-            raise MCPError(types.INTERNAL_ERROR, "The server failed; the person finds the cause in its log.") from None
+            raise MCPError(types.INTERNAL_ERROR, BROKE) from None
 
     return guard
+
+
+async def contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Let nothing out, as the outermost middleware, that a handler's guard does not see: the SDK's own failures.
+
+    The handshake era is told the text of an uncaught exception, and both eras the name of a method that there is not,
+    however long.
+    """
+    try:
+        return await call_next(ctx)
+    except MCPError as error:
+        if error.error.code == types.METHOD_NOT_FOUND:
+            raise MCPError(types.METHOD_NOT_FOUND, "There is no such method.") from None
+        raise
+    except ValidationError:
+        raise
+    except Exception:
+        log.exception("a request broke outside of its handler")
+        raise MCPError(types.INTERNAL_ERROR, BROKE) from None

@@ -35,6 +35,8 @@ NOT_FOUND_LEGACY = -32002
 
 _IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(preview|thumb|meta|lineage))?")
 _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
+_PLAIN_URI = re.compile(r"[!-~]{1,200}")
+"""The protocol has the address that is not there told back (resources, error handling); only one that is such."""
 JOBS_URI = "kontext://jobs"
 PROVIDERS_URI = "kontext://providers"
 USAGE_URI = "kontext://usage"
@@ -124,7 +126,8 @@ class Resources:
         if content is None:
             modern = protocol_version in MODERN_PROTOCOL_VERSIONS
             code = types.INVALID_PARAMS if modern else NOT_FOUND_LEGACY
-            raise MCPError(code, "There is no resource of that address.", {"uri": uri[:200]})
+            data = {"uri": uri} if _PLAIN_URI.fullmatch(uri) else None
+            raise MCPError(code, "There is no resource of that address.", data)
         return types.ReadResourceResult(contents=[content])
 
     async def _content(self, uri: str) -> types.TextResourceContents | types.BlobResourceContents | None:

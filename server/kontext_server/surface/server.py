@@ -22,12 +22,13 @@ from kontext_server import __version__
 from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import completion, prompts
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
-from kontext_server.surface.failures import guarded
+from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
 from kontext_server.surface.notices import Notices
 from kontext_server.surface.resources import TEMPLATES, Resources
 from kontext_server.surface.tasks import TaskExtension, declared
 from kontext_server.surface.tools import Tools
+from kontext_server.surface.unread import if_read, refuse_unread
 
 NAME = "kontext"
 INSTRUCTIONS = (
@@ -100,6 +101,7 @@ def make_server(app: App) -> KontextServer:
         return types.ListToolsResult(tools=tools.specs)
 
     @guarded
+    @if_read
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> HandlerResult:
         call = job_tasks.call if declared(ctx) else tools.call
         return await call(params.name, params.arguments, Caller(ctx, params))
@@ -159,4 +161,5 @@ def make_server(app: App) -> KontextServer:
     # A question's state goes through the client: sealed under this process's own key (`asking`).
     security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
+    server.middleware[:0] = [contain, refuse_unread]
     return server
