@@ -66,6 +66,8 @@ async def contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> H
     try:
         return await call_next(ctx)
     except MCPError as error:
+        if ctx.request_id is None:  # a notification of a request's name: nobody waits to be told
+            return None
         if error.error.code == types.METHOD_NOT_FOUND:
             raise MCPError(types.METHOD_NOT_FOUND, "There is no such method.") from None
         raise
