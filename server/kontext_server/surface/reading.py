@@ -56,9 +56,7 @@ def _is_filler(parameter: Parameter, value: Any) -> bool:
 
 
 def _text(parameter: Parameter, value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _wrong(parameter, "is not a text", f"Give {parameter.name} as one string")
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not (isinstance(value, str) or _is_short_number(value)):
         raise _wrong(parameter, "is not a text", f"Give {parameter.name} as one string")
     text = str(value)
     if len(text) > parameter.max_chars:
@@ -66,6 +64,11 @@ def _text(parameter: Parameter, value: Any) -> str:
     if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise _wrong(parameter, "holds a character that is none", f"Give {parameter.name} as plain text")
     return text
+
+
+def _is_short_number(value: Any) -> bool:
+    """A number stands for its text where it may have been meant; none that is not one, or that has no end."""
+    return isinstance(value, int | float) and abs(value) < 1e20
 
 
 def _name(parameter: Parameter, value: Any) -> str:

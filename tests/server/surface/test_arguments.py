@@ -215,7 +215,7 @@ def test_what_is_neither_true_nor_false_is_refused_for_a_flag(sent: Any) -> None
     assert refusal(dry_run=sent).fix == "Give dry_run as true or false."
 
 
-@pytest.mark.parametrize("sent", [True, ["a"], {"a": 1}, math.nan, math.inf, -math.inf], ids=repr)
+@pytest.mark.parametrize("sent", [True, ["a"], {"a": 1}, math.nan, math.inf, -math.inf, 10**20, -1e20])
 def test_what_is_no_text_is_refused_for_a_text(sent: Any) -> None:
     assert refusal(prompt=sent).fix == "Give prompt as one string."
 
