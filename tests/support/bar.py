@@ -183,7 +183,6 @@ ELSEWHERE: Mapping[str, str] = {
 
 NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
-    "P06": "hardening of the wire comes with a later issue",
     "W01": "webhooks come with a later issue",
     "W02": "webhooks come with a later issue",
     "T01": "sign-in comes with a later issue",
