@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import faulthandler
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -120,6 +121,19 @@ def _still_serves(server: RawWire) -> None:
     """A good call is answered well, whatever came before."""
     quote = server.call("generate_image", GOOD)
     assert quote["structuredContent"]["dry_run"] is True, quote
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_P02_a_file_whose_name_is_no_text_ends_nothing(tmp_path: Path, era: str) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "cat.png").write_bytes(hostile.plain())
+    with raw_wire(tmp_path, {"KONTEXT_IMAGE_ROOTS": str(folder)}, era) as server:
+        told = server.call("edit_image", {"image": "/etc/passwd", "prompt": "x"})
+        _still_serves(server)
+    error = told["structuredContent"]["error"]
+    assert error["code"] == "source_not_allowed"
+    assert "caf?" in error["fix"], "half a character cannot be written: the folder is named as well as can be"
 
 
 LINE = '{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":%s}'

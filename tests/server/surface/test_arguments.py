@@ -155,6 +155,10 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
     assert failure.fix == f"Call again with {nearest} instead."
 
 
+def test_of_a_name_without_end_only_the_beginning_is_looked_at() -> None:
+    assert refusal(**{"promt" + "t" * 10_000_000: 1}).fix.startswith("Call again without it")
+
+
 def test_a_name_like_no_other_is_answered_with_all_of_them() -> None:
     fix = refusal(negative_stuff_xyz=1).fix
     assert fix.removeprefix("Call again without it; the names are: ") == snapshot(
