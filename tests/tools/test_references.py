@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 import pytest
@@ -108,3 +109,11 @@ def test_the_nearest_come_best_first_however_far_they_are() -> None:
     assert nearest("red-car-4k7r", ids, count=1) == ["red-car-4k7q"]
     assert sorted(nearest(" qqqqqqqqqqqq ", ids)) == sorted(ids)
     assert nearest("red-car-4k7r", []) == []
+
+
+def test_of_a_text_without_end_only_the_beginning_is_looked_at() -> None:
+    text = "red-car-4k7q" + "a" * 1_000_000
+    tracemalloc.start()
+    assert nearest(text, ["blue-sky-9x2m", "red-car-4k7q"], count=1) == ["red-car-4k7q"]
+    assert tracemalloc.get_traced_memory()[1] < 200_000
+    tracemalloc.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -156,7 +157,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
 
 
 def test_of_a_name_without_end_only_the_beginning_is_looked_at() -> None:
-    assert refusal(**{"promt" + "t" * 10_000_000: 1}).fix.startswith("Call again without it")
+    raw = {"p" * 1_000_000: 1}
+    tracemalloc.start()
+    assert refusal(**raw).fix.startswith("Call again without it")
+    assert tracemalloc.get_traced_memory()[1] < 200_000, "to look for the nearest takes many times the name's own size"
+    tracemalloc.stop()
 
 
 def test_a_name_like_no_other_is_answered_with_all_of_them() -> None:
