@@ -69,7 +69,7 @@ async def contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> H
         if ctx.request_id is None:  # a notification of a request's name: nobody waits to be told
             return None
         if error.error.code == types.METHOD_NOT_FOUND:
-            raise MCPError(types.METHOD_NOT_FOUND, "There is no such method.") from None
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found") from None
         raise
     except ValidationError:
         raise
