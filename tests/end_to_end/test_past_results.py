@@ -246,3 +246,19 @@ async def test_both_only_read_and_say_so(tmp_path: Path) -> None:
             "type": "object",
         }
     )
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_meta_of_a_source_says_what_that_of_a_result_says(tmp_path: Path, era: str) -> None:
+    with anyio.fail_after(60):
+        async with connected(tmp_path, {"KONTEXT_PREVIEW": "none"}, era=era) as client:
+            job_id = (await edited(client, CAT, "Make the cat teal")).partition("/")[0]
+            metas: list[dict[str, Any]] = []
+            for n in (0, 1):
+                read = await client.read_resource(f"kontext://images/{job_id}/{n}/meta")
+                assert isinstance(read.contents[0], types.TextResourceContents)
+                metas.append(json.loads(read.contents[0].text))
+            source, result = metas
+            looked = await call(client, "view_images", refs=[f"{job_id}/0"])
+    assert {name: source[name] for name in source if name != "job"} == fields_of(looked)["images"][0]
+    assert (source["job"], source.keys()) == (result["job"], result.keys() - {"seed"})

@@ -218,6 +218,15 @@ def _image(job: Job, output: Output, places: Places) -> dict[str, Any]:
     return image_fields(ref, output.facts, places(job.owner, ref, output.blob), seed=output.seed)
 
 
+def source_fields(job: Job, places: Places) -> list[dict[str, Any]]:
+    """Give a job's source as it was sent, image 0, as an image is told; empty where there is none, or none is kept."""
+    source = job.source
+    if source is None or source.facts is None or source.blob is None:
+        return []
+    ref = Ref(job_id=job.id, n=0)
+    return [image_fields(ref, source.facts, places(job.owner, ref, source.blob))]
+
+
 def _image_words(job: Job, output: Output, *, places: Places) -> str:
     ref = Ref(job_id=job.id, n=output.n)
     return image_words(ref, output.facts, places(job.owner, ref, output.blob), seed=output.seed)

@@ -165,7 +165,8 @@ class Resources:
             view = await self._app.studio.get_status(ref.job_id, Call(owner=LOCAL_OWNER))
             fields = answers.job_fields(view, self._app.places, full=True)
             await self._app.studio.image(LOCAL_OWNER, str(ref))
-            mine = next((image for image in fields["images"] if image["ref"] == str(ref)), {"ref": str(ref)})
+            told = [*fields["images"], *answers.source_fields(view.job, self._app.places)]
+            mine = next(image for image in told if image["ref"] == str(ref))
             return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})
         data, media_type = await self._app.studio.image(LOCAL_OWNER, str(ref))
         if form == "preview":
