@@ -54,6 +54,22 @@ async def test_five_edits_with_a_fan_out_of_three_need_one_call(tmp_path: Path, 
     assert [image["ref"] for image in again["images"]] == [image["ref"] for image in fields["images"]]
 
 
+async def test_a_plan_named_as_an_image_is_refused_with_its_steps_own_references(tmp_path: Path) -> None:
+    steps = [{"id": "car", "prompt": "A red car"}, {"id": "sea", "image": "$car", "prompt": "By the sea"}]
+    with anyio.fail_after(60):
+        async with connected(tmp_path, {"KONTEXT_PREVIEW": "none"}) as client:
+            plan = fields_of(await call(client, "run_plan", steps=steps, wait_seconds=50))
+            refs = ", ".join(image["ref"] for image in plan["images"])
+            for tool, arguments in (
+                ("edit_image", {"image": plan["job_id"], "prompt": "Make it night"}),
+                ("edit_image", {"image": f"{plan['job_id']}/1", "prompt": "Make it night"}),
+                ("view_images", {"refs": [plan["job_id"]]}),
+                ("find_images", {"derived_from": plan["job_id"]}),
+            ):
+                error = fields_of(await call(client, tool, **arguments))["error"]
+                assert (error["code"], error["fix"]) == ("unknown_ref", f"Call again with one of: {refs}.")
+
+
 async def test_a_plan_killed_half_way_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None:
     with running(job_seconds=1.0) as simulator, anyio.fail_after(120):
         with by_hand(tmp_path, simulator.settings) as server:

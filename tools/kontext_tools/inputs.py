@@ -121,7 +121,7 @@ class Inputs:
             return Found(job=job, ref=Ref(job_id=job.id, n=output.n), output=output)
         if ref.n in by_number:
             return Found(job=job, ref=ref, output=by_number[ref.n])
-        raise _no_such_image(job, by_number, field)
+        raise _no_such_image(job, field)
 
     def _own(self, path: Path) -> Ref | None:
         """Give the reference that a path of one of our own results stands for."""
@@ -160,10 +160,12 @@ class Inputs:
         return UnknownRef("No image has that reference; nothing was sent.", fix=fix, field=field)
 
 
-def _no_such_image(job: Job, by_number: dict[int, Output], field: str) -> UnknownRef:
-    if by_number:
-        refs = ", ".join(f"{job.id}/{n}" for n in by_number)
-        message, fix = f"{job.id} has no single image of that number", f"Call again with one of: {refs}."
+def _no_such_image(job: Job, field: str) -> UnknownRef:
+    # A plan's are its steps' images, under the steps' own references.
+    refs = ", ".join(f"{holder.id}/{output.n}" for holder, output in job.images)
+    if refs:
+        what = "has no single image of that number" if job.plan is None else "is a plan, not an image"
+        message, fix = f"{job.id} {what}", f"Call again with one of: {refs}."
     elif job.status.ended:
         message, fix = f"{job.id} ended without an image", "Call again with another image."
     else:
