@@ -59,6 +59,7 @@ class Parameter:
         aliases: the providers' own names for it.
         listed: whether the published schema shows it; it is read all the same.
         choices_listed: whether it shows the choices, which may stand with another tool.
+        elsewhere: the call to make instead, where another tool takes it and this one does not.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     listed: bool = True
     choices_listed: bool = True
+    elsewhere: str = ""
 
     def schema(self) -> dict[str, Any]:
         """Give the published property: flat, no keyword that breaks a client."""

@@ -130,7 +130,14 @@ def edit_image(offers: Mapping[str, Offer], wait_s: int) -> tuple[Parameter, ...
 
 def generate_image(offers: Mapping[str, Offer], wait_s: int) -> tuple[Parameter, ...]:
     """Give generate_image's parameters."""
-    return (PROMPT, *_shared(offers, wait_s, ratio="1:1", highest_safety=MAX_SAFETY))
+    # Dropped, it would be a picture from words alone that somebody pays for.
+    image = replace(
+        IMAGE,
+        required=False,
+        listed=False,
+        elsewhere="Call edit_image with the same arguments to start from an image; generate_image makes one from words",
+    )
+    return (PROMPT, *_shared(offers, wait_s, ratio="1:1", highest_safety=MAX_SAFETY), image)
 
 
 def get_status() -> tuple[Parameter, ...]:

@@ -37,6 +37,8 @@ def read(parameters: Sequence[Parameter], raw: Mapping[str, Any] | None) -> Argu
             raise _unknown_name(name, by_name)
         if _is_filler(parameter, value):
             continue
+        if parameter.elsewhere:
+            raise _wrong(parameter, "is not taken by this tool", parameter.elsewhere)
         if parameter.name in sent and sent[parameter.name] != value:
             raise _wrong(parameter, "is given twice under different names", f"Give {parameter.name} once")
         sent[parameter.name] = value
@@ -195,7 +197,10 @@ def _wrong(parameter: Parameter, what: str, fix: str) -> InvalidArgument:
 def _unknown_name(name: str, by_name: Mapping[str, Parameter]) -> InvalidArgument:
     known = sorted({parameter.name for parameter in by_name.values() if parameter.listed})
     # No name is so long: a longer one is like none of them, and looking through it would take its time and memory.
-    near = difflib.get_close_matches(name[:MAX_NAME_CHARS].lower(), list(by_name), n=1, cutoff=0.5)
+    begun = name[:MAX_NAME_CHARS].lower()
+    # A name within a longer one is found among the published names; of the hosts' names only slips of the pen count.
+    near = difflib.get_close_matches(begun, list(by_name), n=1, cutoff=0.75)
+    near = near or difflib.get_close_matches(begun, known, n=1, cutoff=0.6)
     if near:
         mend = f"Call again with {by_name[near[0]].name} instead."
     else:

@@ -14,6 +14,7 @@ from inline_snapshot import snapshot
 
 from kontext_server.surface import parameters
 from kontext_server.surface.arguments import Arguments, Kind, Parameter, schema_of
+from kontext_server.surface.plan_parameters import run_plan
 from kontext_server.surface.reading import read
 from kontext_tools.errors import Failure, InvalidArgument
 from kontext_tools.providers.sandbox import OFFER
@@ -149,6 +150,11 @@ def test_a_missing_argument_is_named_with_what_it_takes(raw: dict[str, Any] | No
         ("Prompt", "prompt"),
         ("inputimage", "image"),
         ("sed", "seed"),
+        ("aspect", "aspect_ratio"),
+        ("tolerance", "safety_tolerance"),
+        ("upsampling", "prompt_upsampling"),
+        ("input_images", "image"),
+        ("image_urls", "image"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
@@ -170,6 +176,34 @@ def test_a_name_like_no_other_is_answered_with_all_of_them() -> None:
         "aspect_ratio, dry_run, image, keep, label, num_images, output_format, prompt, prompt_upsampling, "
         "request_key, safety_tolerance, seed, wait_seconds."
     )
+
+
+@pytest.mark.parametrize("name", ["width", "negative_prompt", "model", "strength", "sync_mode"])
+def test_a_name_that_means_something_else_is_not_taken_for_one_that_looks_a_little_like_it(name: str) -> None:
+    assert refusal(**{name: 20}).fix.startswith("Call again without it; the names are: aspect_ratio, ")
+
+
+def test_a_step_told_its_format_is_not_told_to_make_so_many_images() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read(run_plan(25), {"steps": [{"id": "a", "prompt": "A car", "output_format": "png"}]})
+    assert caught.value.failure.fix == snapshot(
+        "In steps[0]: Call again without it; the names are: aspect_ratio, id, image, keep, num_images, prompt, seed."
+    )
+
+
+@pytest.mark.parametrize("name", ["image", "image_url", "input_image"])
+def test_an_image_to_generate_from_is_refused_with_the_tool_that_takes_it(name: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read(GENERATE, {"prompt": "A car", name: "red-car-4k7q/1"})
+    failure = caught.value.failure
+    assert (failure.message, failure.fix, failure.field) == snapshot(
+        (
+            "image is not taken by this tool; nothing was sent.",
+            "Call edit_image with the same arguments to start from an image; generate_image makes one from words.",
+            "image",
+        )
+    )
+    assert read(GENERATE, {"prompt": "A car", name: None})["image"] is None
 
 
 def test_one_parameter_under_two_names_is_taken_where_they_agree_and_refused_where_not() -> None:
