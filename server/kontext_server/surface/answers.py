@@ -18,6 +18,7 @@ from kontext_tools.budget import Spending, Unit, plain
 from kontext_tools.errors import Failure
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, JobStatus, Output
+from kontext_tools.quoting import literal
 from kontext_tools.references import Ref
 from kontext_tools.views import Quote, View
 
@@ -102,7 +103,8 @@ def job_text(view: View, places: Places, *, full: bool = False) -> str:
     """Give one job as at most five lines, the first for people."""
     job = view.job
     if job.plan is not None:
-        return plan_answers.text(view, partial(_image_words, places=places), next_call(view))
+        head, _, rest = plan_answers.text(view, partial(_image_words, places=places), next_call(view)).partition("\n")
+        return f"{head} {_full_words(job)}.\n{rest}" if full else f"{head}\n{rest}"
     lines = [_headline(view)]
     if job.outputs:
         lines.append("; ".join(_image_words(job, output, places=places) for output in job.outputs))
@@ -112,7 +114,7 @@ def job_text(view: View, places: Places, *, full: bool = False) -> str:
     if job.change is not None:
         facts.append(_change_words(job))
     if full:
-        facts.append(f"prompt sent: {job.sent_prompt!r}")
+        facts += [f"prompt sent: {job.sent_prompt!r}", _full_words(job)]
     lines.append("; ".join(facts) + ".")
     if view.warnings:
         lines.append("Warnings: " + " ".join(view.warnings))
@@ -155,7 +157,8 @@ def quote_text(quote: Quote) -> str:
     warnings = f" Warnings: {' '.join(quote.warnings)}" if quote.warnings else ""
     return (
         f"Dry run: nothing was sent. {quote.provider} would serve it for {quote.cost}.\n"
-        f"Budget left today: {left}.{warnings}\nRequest: {quote.request}\nNext: Call again with dry_run=false to do it."
+        f"Budget left today: {left}.{warnings}\n"
+        f"Request: {literal(quote.request)}\nNext: Call again with dry_run=false to do it."
     )
 
 
@@ -257,6 +260,12 @@ def _full(job: Job) -> dict[str, Any]:
         "sha256": hashes,
         "timeline": [{"at": at.isoformat(timespec="milliseconds"), "what": what} for at, what in sorted(moments)],
     }
+
+
+def _full_words(job: Job) -> str:
+    """Give in one line of text what `detail=full` adds, but for the prompt as it was sent."""
+    told = {name: value for name, value in _full(job).items() if value is not None and name != "sent_prompt"}
+    return f"In full: {literal(told)}"
 
 
 def _amounts(budget: Mapping[Unit, Any]) -> dict[str, str]:

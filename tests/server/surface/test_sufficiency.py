@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -22,6 +23,7 @@ PLAN = [
     {"id": "base", "prompt": "A lake", "num_images": 2},
     {"id": "night", "image": "$base/*", "prompt": "Make it night"},
 ]
+KINDS_OF_ONE_JOB = ("done", "running", "joined", "waited for", "in full", "ended already", "priced")
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +43,18 @@ async def answers(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[di
 
             first = await call("edit_image", image=str(tmp_path / "cat.png"), prompt="Make it teal", wait_seconds=50)
             ref = fields_of(first)["images"][0]["ref"]
-            running = await call("edit_image", image=ref, prompt="Make it night", wait_seconds=0)
+            running = await call("edit_image", image=ref, prompt="Make it night", keep="the cat", wait_seconds=0)
             job_id = fields_of(running)["job_id"]
             yield {
                 "done": first,
                 "running": running,
-                "joined": await call("edit_image", image=ref, prompt="Make it night", wait_seconds=0),
+                "joined": await call("edit_image", image=ref, prompt="Make it night", keep="the cat", wait_seconds=0),
                 "waited for": await call("get_status", job_id=job_id, wait_seconds=50),
+                "in full": await call("get_status", job_id=job_id, detail="full"),
                 "ended already": await call("cancel_job", job_id=job_id),
                 "priced": await call("edit_image", image=ref, prompt="Make it red", dry_run=True),
-                "plan": await call("run_plan", steps=PLAN, wait_seconds=50),
+                "plan": (plan := await call("run_plan", steps=PLAN, wait_seconds=50)),
+                "plan in full": await call("get_status", job_id=fields_of(plan)["job_id"], detail="full"),
                 "found": await call("find_images", query="night"),
                 "seen": await call("view_images", refs=[ref]),
                 "refused": await call("edit_image", image=ref, prompt="Make it red", aspect_ratio="17:9"),
@@ -77,6 +81,8 @@ def facts(fields: dict[str, Any]) -> list[str]:
         told += [fields["error"][name] for name in ("code", "message", "fix", "billed")]
     if fields.get("joined"):
         told.append("joined")
+    # What detail=full adds: each of its facts as it stands in JSON.
+    told += [json.dumps(fields[name]) for name in ("prompt", "keep", "request", "sha256", "timeline") if name in fields]
     return told
 
 
@@ -91,8 +97,8 @@ async def test_the_text_of_one_job_has_at_most_five_lines_and_of_a_failure_three
     answers: dict[str, types.CallToolResult],
 ) -> None:
     lines = {kind: len(text_of(answer).splitlines()) for kind, answer in answers.items()}
-    assert all(lines[kind] <= 5 for kind in ("done", "running", "joined", "waited for", "ended already", "priced"))
-    assert lines["plan"] <= len(fields_of(answers["plan"])["steps"]) + 2
+    assert all(lines[kind] <= 5 for kind in KINDS_OF_ONE_JOB)
+    assert lines["plan"] == lines["plan in full"] <= len(fields_of(answers["plan"])["steps"]) + 2
     assert lines["found"] <= len(fields_of(answers["found"])["images"]) + 2
     assert lines["refused"] <= 3
 
