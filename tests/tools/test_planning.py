@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -331,3 +332,48 @@ async def test_a_step_that_cannot_be_is_refused_by_its_place_before_anything_is_
         assert str(failure.field).startswith(field) and failure.message.startswith("In steps[")
         assert not await shop.store.jobs(OWNER, limit=10)
     assert not painter.creates
+
+
+async def found(shop: Workshop, job: Job, name: str, remote_id: str) -> None:
+    """Let a step's lost create be found at its host after all."""
+    lost_one = next(run.job for run in job.runs if run.step == name)
+    assert lost_one is not None
+    assert await shop.store.bind(replace(lost_one.sends[0], remote_id=remote_id), now=shop.clock.now())
+    shop.engine.wake()
+
+
+async def test_a_plan_that_ended_unknown_runs_again_when_its_step_is_found(tmp_path: Path) -> None:
+    painter = Painter({"Do lost": lost()})
+    async with workshop(tmp_path, painter) as shop:
+        view = await run(shop, step("lost"))
+        job = await until_ended(shop, view)
+        assert job.status is JobStatus.UNKNOWN
+        await found(shop, job, "lost", "r1")
+        again = (await shop.studio.get_status(job.id, Call(owner=OWNER))).job
+        assert again.status in (JobStatus.PENDING, JobStatus.PROCESSING)
+        joined = await run(shop, step("lost"), resume=job.id)
+        assert joined.joined and joined.job.id == job.id
+        painter.fates.clear()
+        job = await until(shop, view, lambda job: job.status is JobStatus.COMPLETED and job.ended_at is not None)
+    assert painter.sent == Counter({"Do lost": 1})
+
+
+async def test_a_resume_does_not_send_a_step_again_that_is_being_found(tmp_path: Path) -> None:
+    painter = Painter({"Do lost": lost()})
+    async with workshop(tmp_path, painter) as shop:
+        steps = (step("hero"), step("lost", "$hero"), step("child", "$lost"))
+        first = await until_ended(shop, await run(shop, *steps))
+        assert first.status is JobStatus.COMPLETED
+        await found(shop, first, "lost", "r2")
+        quote = await shop.studio.run_plan(Asked(steps=steps, resume=first.id), Call(owner=OWNER, dry_run=True))
+        assert isinstance(quote, Quote)
+        assert [(each["id"], each["images"]) for each in quote.request["steps"]] == [
+            ("hero", 0),
+            ("lost", 0),
+            ("child", 1),
+        ]
+        view = await run(shop, *steps, resume=first.id)
+        painter.fates.clear()
+        second = await until_ended(shop, view)
+        assert [fate for _, _, fate in fates(second)] == ["completed"] * 3
+    assert painter.sent == Counter({"Do hero": 1, "Do lost": 1, "Do child": 1})

@@ -275,9 +275,13 @@ _BEST_FIRST = (
 
 
 def _status_of_plan(runs: Iterable[Run], *, ended: bool) -> JobStatus:
-    """Derive a plan's status: while it runs, whether a step has begun; then the best of its steps' fates."""
+    """Derive a plan's status: while it runs, whether a step has begun; then the best of its steps' fates.
+
+    One that ended `unknown` runs again while a step of it does, whose lost create was found.
+    """
     states = {run.job.status for run in runs if run.job is not None}
-    if not ended:
+    found = JobStatus.COMPLETED not in states and not all(status.ended for status in states)
+    if found or not ended:
         return JobStatus.PROCESSING if states - {JobStatus.PENDING} else JobStatus.PENDING
     refused = any(run.refused is not None and run.refused.code != Cancelled.code for run in runs)
     for status in (JobStatus.COMPLETED, JobStatus.UNKNOWN, JobStatus.FAILED):

@@ -86,7 +86,7 @@ class Planning:
             Refusal: a step that nobody serves, or whose picture cannot be read; the fix names the step.
             BudgetExceeded, ConfirmationNeeded: the whole would cost too much, or a person must be asked first.
         """
-        if earlier is not None and earlier.ended_at is None:
+        if earlier is not None and not earlier.status.ended:
             return Admission(job=_joined(asked, earlier), joined=True)
         drafted = await self._draft(asked, earlier, call)
         return await self._admitting.admit_plan(drafted.job, drafted.prices, drafted.images, call.yes)

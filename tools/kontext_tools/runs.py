@@ -61,7 +61,8 @@ def carried(plan: Plan, earlier: Job) -> tuple[Run, ...]:
     """Give the runs that a new plan takes over from the ended one that it resumes.
 
     A run that made its pictures is taken over where its step reads the same and its source is the same. One that ended
-    `unknown` is taken over wherever its step reads the same: it may have been charged, and is not sent again.
+    `unknown` is taken over wherever its step reads the same: it may have been charged, and is not sent again. So is one
+    that was unknown and runs by now, for its create was found.
     """
     assert earlier.plan is not None
     before = {(run.step, run.n): run for run in earlier.runs}
@@ -70,8 +71,8 @@ def carried(plan: Plan, earlier: Job) -> tuple[Run, ...]:
         old, run = earlier.plan.by_id.get(step.id), before.get((step.id, n))
         if old is None or run is None or run.job is None or _text(step) != _text(old):
             continue
-        unknown = run.job.status is JobStatus.UNKNOWN
-        if unknown or (run.job.status is JobStatus.COMPLETED and _same_source(plan, step, n, old, taken)):
+        sent = run.job.status is JobStatus.UNKNOWN or not run.job.status.ended
+        if sent or (run.job.status is JobStatus.COMPLETED and _same_source(plan, step, n, old, taken)):
             taken[step.id, n] = Run(step=step.id, n=n, job=run.job, carried=True)
     return tuple(taken.values())
 
@@ -86,7 +87,11 @@ def every_run(plan: Plan) -> Iterator[tuple[Step, int]]:
 def to_send(plan: Plan, taken: tuple[Run, ...]) -> dict[str, int]:
     """Give how many runs of each step are yet to be sent: none that was taken over, or waits for an unknown one."""
     known = {(run.step, run.n): run for run in taken}
-    doomed = {place for place, run in known.items() if run.job is None or run.job.status is not JobStatus.COMPLETED}
+    doomed = {
+        place
+        for place, run in known.items()
+        if run.job is None or (run.job.status.ended and run.job.status is not JobStatus.COMPLETED)
+    }
     counts: dict[str, int] = {}
     for step, n in every_run(plan):
         origin = plan.origin(step, n)

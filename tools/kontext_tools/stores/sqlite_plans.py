@@ -70,7 +70,7 @@ def rest(db: sqlite3.Connection, process: str, plan_id: str, *, now: datetime) -
     job = sqlite_reads.job(db, plan_id)
     if job is None:
         return False
-    ended = job.ended_at is not None or done(job)
+    ended = job.status.ended or done(job)
     ended_us = None if not ended else records.to_us(job.ended_at or now)
     db.execute("UPDATE jobs SET ended_us = ? WHERE id = ?", (ended_us, plan_id))
     told = sqlite_reads.job(db, plan_id)
