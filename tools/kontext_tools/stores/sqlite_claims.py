@@ -208,13 +208,13 @@ def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -
     Such a lease ends as one given now: an owner that lives renews it, a dead one's is over soon.
     """
     now_us, lease_us, most_us = (records.to_us(moment) for moment in (now, lease_until, now + LONGEST_WAIT))
-    for driven in DRIVEN:
+    for table, driven in (*(("sends", driven) for driven in DRIVEN), ("plans", "due_us IS NOT NULL")):
         db.execute(
-            f"UPDATE sends SET due_us = ? WHERE {driven} AND due_us > ?",  # noqa: S608  # constant
+            f"UPDATE {table} SET due_us = ? WHERE {driven} AND due_us > ?",  # noqa: S608  # constants
             (now_us, most_us),
         )
         db.execute(
-            f"UPDATE sends SET lease_us = ?1 WHERE {driven} AND lease_us > ?1",  # noqa: S608  # constant
+            f"UPDATE {table} SET lease_us = ?1 WHERE {driven} AND lease_us > ?1",  # noqa: S608  # constants
             (lease_us,),
         )
     db.execute(

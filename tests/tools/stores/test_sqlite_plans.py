@@ -1,0 +1,49 @@
+"""Plans in the SQLite store: leases under a clock that was set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kontext_tools.budget import Caps
+from kontext_tools.edits import Edit
+from kontext_tools.jobs import Job
+from kontext_tools.plans import Plan, Step
+from kontext_tools.stores.sqlite import SqliteStore
+from support.fake_clock import START
+from support.rows import a_job
+
+pytestmark = pytest.mark.anyio
+
+
+def a_plan(*names: str) -> Job:
+    steps = tuple(Step(id=name, edit=Edit(prompt=f"Do {name}")) for name in names)
+    return replace(a_job("plan-red-4k7q"), tool="run_plan", sends=(), plan=Plan(steps=steps))
+
+
+async def record(store: SqliteStore, plan: Job) -> None:
+    await store.admit_plan(plan, caps=Caps.none(), prices=[], now=START)
+
+
+async def claim(store: SqliteStore, process: str, *, at_s: float) -> list[str]:
+    now = START + timedelta(seconds=at_s)
+    until, again = now + timedelta(seconds=10), now + timedelta(seconds=5)
+    return list(await store.claim_plans(process, now=now, lease_until=until, again_at=again, limit=16))
+
+
+async def test_a_plan_leased_before_the_clock_was_set_back_is_taken_up_again(store: SqliteStore) -> None:
+    await record(store, a_plan("one"))
+    day_s = 86_400.0
+    assert await claim(store, "dead", at_s=day_s) == ["plan-red-4k7q"]
+    await store.set_right(now=START, lease_until=START + timedelta(seconds=10))
+    assert await claim(store, "living", at_s=1) == []
+    assert await claim(store, "living", at_s=10) == ["plan-red-4k7q"]
+
+
+async def test_what_lies_but_little_ahead_is_left_as_it_is(store: SqliteStore) -> None:
+    await record(store, a_plan("one"))
+    assert await claim(store, "one", at_s=0) == ["plan-red-4k7q"]
+    await store.set_right(now=START, lease_until=START + timedelta(seconds=10))
+    assert await store.next_plan_due() == START + timedelta(seconds=5)
