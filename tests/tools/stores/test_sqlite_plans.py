@@ -1,4 +1,4 @@
-"""Plans in the SQLite store: leases under a clock that was set."""
+"""Plans in the SQLite store: leases under a clock that was set, places taken once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from kontext_tools.budget import Caps
+from kontext_tools.budget import Caps, Unit
 from kontext_tools.edits import Edit
+from kontext_tools.errors import Cancelled, Failure, ProviderError
 from kontext_tools.jobs import Job
-from kontext_tools.plans import Plan, Step
+from kontext_tools.plans import Part, Plan, Step
 from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
-from support.rows import a_job
+from support.rows import a_job, admit
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +24,16 @@ def a_plan(*names: str) -> Job:
     return replace(a_job("plan-red-4k7q"), tool="run_plan", sends=(), plan=Plan(steps=steps))
 
 
+def a_step(job_id: str, name: str) -> Job:
+    return a_job(job_id, part=Part(plan_id="plan-red-4k7q", step=name, run=1))
+
+
 async def record(store: SqliteStore, plan: Job) -> None:
     await store.admit_plan(plan, caps=Caps.none(), prices=[], now=START)
+
+
+def failed() -> Failure:
+    return ProviderError("It broke.", fix="Call again.").failure
 
 
 async def claim(store: SqliteStore, process: str, *, at_s: float) -> list[str]:
@@ -47,3 +56,12 @@ async def test_what_lies_but_little_ahead_is_left_as_it_is(store: SqliteStore) -
     assert await claim(store, "one", at_s=0) == ["plan-red-4k7q"]
     await store.set_right(now=START, lease_until=START + timedelta(seconds=10))
     assert await store.next_plan_due() == START + timedelta(seconds=5)
+
+
+async def test_a_place_that_was_left_is_never_sent_for(store: SqliteStore) -> None:
+    await record(store, a_plan("one"))
+    await store.leave_run("plan-red-4k7q", "one", 1, failure=failed())
+    with pytest.raises(Cancelled):
+        await admit(store, a_step("red-car-1111", "one"))
+    assert await store.any_job("red-car-1111") is None
+    assert await store.spent("ann", day="2026-11-20", unit=Unit.USD) == 0

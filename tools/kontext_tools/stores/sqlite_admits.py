@@ -127,7 +127,7 @@ def _in_place(db: sqlite3.Connection, job: Job, part: Part, now: datetime) -> Jo
     """Give the job that a plan's run has already. It joins no other, for a plan may want the same twice.
 
     Raises:
-        Cancelled: nothing of that plan is started any more.
+        Cancelled: nothing of that plan, or of that run, is started any more.
         OutcomeUnknown: an identical call ended unknown less than 24 hours ago.
     """
     earlier = sqlite_plans.placed(db, job)

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from datetime import datetime
 
-from kontext_tools.errors import Failure
+from kontext_tools.errors import Cancelled, Failure
 from kontext_tools.jobs import Job, Run
 from kontext_tools.runs import done
 from kontext_tools.stores import records, sqlite_reads
@@ -22,13 +22,20 @@ def record(db: sqlite3.Connection, job: Job, *, now: datetime) -> None:
 
 
 def placed(db: sqlite3.Connection, job: Job) -> Job | None:
-    """Give the job that has this one's place in its plan already, if one has."""
+    """Give the job that has this one's place in its plan already, if one has.
+
+    Raises:
+        Cancelled: the run was left, by another process that moves the plan too: a job without a place would be paid
+            for and belong to no plan.
+    """
     assert job.part is not None
     row = db.execute(
         "SELECT job_id FROM runs WHERE plan_id = ? AND step = ? AND n = ?",
         (job.part.plan_id, job.part.step, job.part.run),
     ).fetchone()
-    return None if row is None or row[0] is None else sqlite_reads.job(db, row[0])
+    if row is not None and row[0] is None:
+        raise Cancelled("Nothing was sent: this step of the plan was given up already.", fix="Nothing is left to do.")
+    return None if row is None else sqlite_reads.job(db, row[0])
 
 
 def place(db: sqlite3.Connection, job: Job) -> None:
