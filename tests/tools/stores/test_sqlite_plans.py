@@ -1,4 +1,4 @@
-"""Plans in the SQLite store: leases under a clock that was set, places taken once."""
+"""Plans in the SQLite store: leases under a clock that was set, places taken once, what was delivered with a plan."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pytest
 from kontext_tools.budget import Caps, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Cancelled, Failure, ProviderError
-from kontext_tools.jobs import Job
+from kontext_tools.jobs import Job, SendState
 from kontext_tools.plans import Part, Plan, Step
 from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
 from support.rows import a_job, admit
 
 pytestmark = pytest.mark.anyio
+
+LATER = START + timedelta(days=1)
 
 
 def a_plan(*names: str) -> Job:
@@ -65,3 +67,22 @@ async def test_a_place_that_was_left_is_never_sent_for(store: SqliteStore) -> No
         await admit(store, a_step("red-car-1111", "one"))
     assert await store.any_job("red-car-1111") is None
     assert await store.spent("ann", day="2026-11-20", unit=Unit.USD) == 0
+
+
+async def ended(store: SqliteStore, job_id: str) -> None:
+    claimed = await store.claim("p", now=START, lease_until=LATER, limit=9, slots={"fal": 9})
+    for one in claimed:
+        job = await store.any_job(one.job_id)
+        assert job is not None
+        send = replace(job.sends[0], state=SendState.FAILED, failure=failed())
+        await store.save(send, now=START, release=True)
+
+
+async def test_what_was_delivered_with_its_plan_is_joined_by_no_later_call(store: SqliteStore) -> None:
+    await record(store, a_plan("one"))
+    await admit(store, replace(a_step("red-car-1111", "one"), fingerprint="same"))
+    await ended(store, "red-car-1111")
+    assert await store.rest_plan("p", "plan-red-4k7q", now=START)
+    await store.mark_delivered("plan-red-4k7q")
+    again = await admit(store, a_job("red-car-2222", fingerprint="same"))
+    assert not again.joined

@@ -75,8 +75,12 @@ def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
         misses=0,
     )
     _write_send(db, bound, release=False)
-    # Whoever was told `unknown` was not told the end.
-    db.execute("UPDATE jobs SET delivered = 0 WHERE id = ?", (job.id,))
+    # Whoever was told `unknown` was not told the end, nor was who was told it of the job's plan.
+    db.execute(
+        """UPDATE jobs SET delivered = 0 WHERE id = ?1
+            OR (status = 'unknown' AND id IN (SELECT plan_id FROM runs WHERE job_id = ?1))""",
+        (job.id,),
+    )
     _refresh(db, bound, now)
     return True
 
@@ -160,8 +164,12 @@ def resolve(db: sqlite3.Connection, owner: str, job_id: str, *, charged: bool, n
 
 
 def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
-    """Note that the final answer went out."""
-    db.execute("UPDATE jobs SET delivered = 1 WHERE id = ? AND ended_us IS NOT NULL", (job_id,))
+    """Note that the final answer went out; a plan's told of all its steps."""
+    db.execute(
+        """UPDATE jobs SET delivered = 1 WHERE ended_us IS NOT NULL
+            AND (id = ?1 OR id IN (SELECT job_id FROM runs WHERE plan_id = ?1))""",
+        (job_id,),
+    )
 
 
 def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
