@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -26,10 +26,10 @@ from kontext_tools.errors import (
 from kontext_tools.jobs import Job, JobStatus
 from kontext_tools.planning import Asked
 from kontext_tools.plans import Step
-from kontext_tools.providers.base import SubmitFailed, Verdict
+from kontext_tools.providers.base import Lost, SubmitFailed, Verdict
 from kontext_tools.views import Call, Quote, View
 from support.painter import Painter
-from support.scripted import waiting
+from support.scripted import OFFER, waiting
 from support.workshop import OWNER, Workshop, workshop
 
 pytestmark = pytest.mark.anyio
@@ -377,3 +377,25 @@ async def test_a_resume_does_not_send_a_step_again_that_is_being_found(tmp_path:
         second = await until_ended(shop, view)
         assert [fate for _, _, fate in fates(second)] == ["completed"] * 3
     assert painter.sent == Counter({"Do hero": 1, "Do lost": 1, "Do child": 1})
+
+
+class Unread(Painter):
+    """A host that lists its jobs and never answers what is asked of the list."""
+
+    async def find(self, _: Lost) -> Sequence[str]:
+        await anyio.sleep_forever()
+        return ()
+
+
+async def test_a_plan_ends_though_nobody_can_look_for_its_lost_step_any_more(tmp_path: Path) -> None:
+    gone = Unread({"Do lost": lost()}, offer=replace(OFFER, finds=True))
+    async with workshop(tmp_path, gone) as shop:
+        view = await run(shop, step("lost"), step("child", "$lost"))
+        await until(shop, view, lambda job: any(run.job and run.job.status is JobStatus.UNKNOWN for run in job.runs))
+        clock = shop.clock
+    async with workshop(tmp_path, Painter(offer=replace(OFFER, name="kkiai")), clock=clock) as shop:
+        waits = await shop.store.job(OWNER, view.job.id)
+        assert waits is not None and not waits.status.ended
+        clock.advance(60)
+        job = await until_ended(shop, view)
+        assert (job.status, fates(job)) == (JobStatus.UNKNOWN, [("lost", 1, "unknown"), ("child", 1, "skipped")])

@@ -113,7 +113,9 @@ class Planner:
     async def _move(self, plan_id: str) -> None:
         """Do all that can be done for a plan now, then give it back."""
         try:
-            while (job := await self._store.any_job(plan_id)) is not None and (decided := moves(job)):
+            while (job := await self._store.any_job(plan_id)) is not None and (
+                decided := moves(job, self._clock.now())
+            ):
                 for move in decided:
                     await self._decide(job, move)
             await self._store.rest_plan(self._process, plan_id, now=self._clock.now())

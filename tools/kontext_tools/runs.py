@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from kontext_tools.data_uris import as_stored
 from kontext_tools.errors import Failure
 from kontext_tools.jobs import Job, JobStatus, Output, Run, unsent
 from kontext_tools.plans import Plan, Step
+
+LOST_FOR = timedelta(minutes=1)
+"""So long a plan waits for the first looks for a lost create. Nobody may take them: its provider's key may be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +37,17 @@ class Leave:
     failure: Failure | None = None
 
 
-def moves(job: Job) -> list[Start | Leave]:
-    """Give what can be decided at this moment, each step after the one that it starts from."""
+def moves(job: Job, now: datetime) -> list[Start | Leave]:
+    """Give what can be decided at this moment, UTC, each step after the one that it starts from."""
     assert job.plan is not None
     known = {(run.step, run.n): run for run in job.runs}
     decided: list[Start | Leave] = []
     for step, n in every_run(job.plan):
         if (step.id, n) in known:
             continue
-        move = Leave(step=step, run=n, failure=unsent()) if job.cancel_requested else _move(job.plan, step, n, known)
+        move = (
+            Leave(step=step, run=n, failure=unsent()) if job.cancel_requested else _move(job.plan, step, n, known, now)
+        )
         if move is None:
             continue
         decided.append(move)
@@ -50,11 +56,11 @@ def moves(job: Job) -> list[Start | Leave]:
     return decided
 
 
-def done(job: Job) -> bool:
-    """Whether every run has come to its end: nothing more happens by itself."""
+def done(job: Job, now: datetime) -> bool:
+    """Whether every run has come to its end: nothing more happens by itself, or may not for long."""
     assert job.plan is not None
     expected = sum(job.plan.runs_of.values())
-    return len(job.runs) == expected and all(run.job is None or run.job.settled for run in job.runs)
+    return len(job.runs) == expected and all(run.job is None or _over(run.job, now) for run in job.runs)
 
 
 def carried(plan: Plan, earlier: Job) -> tuple[Run, ...]:
@@ -129,7 +135,14 @@ def identity(plan: Plan) -> list[list[str]]:
     return [[plan.resumed_from or ""], *([step.id, repr(_text(step)), _source(step) or ""] for step in plan.steps)]
 
 
-def _move(plan: Plan, step: Step, n: int, known: dict[tuple[str, int], Run]) -> Start | Leave | None:
+def _over(job: Job, now: datetime) -> bool:
+    """Whether a plan waits for a step's job no more. Clocks are set: what lies far ahead is past as well."""
+    return job.status.ended and not any(
+        send.likely and send.ended_at is not None and abs(now - send.ended_at) <= LOST_FOR for send in job.sends
+    )
+
+
+def _move(plan: Plan, step: Step, n: int, known: dict[tuple[str, int], Run], now: datetime) -> Start | Leave | None:
     origin = plan.origin(step, n)
     if origin is None:
         return Start(step=step, run=n)
@@ -138,7 +151,7 @@ def _move(plan: Plan, step: Step, n: int, known: dict[tuple[str, int], Run]) -> 
         return None
     if before.job is not None and any(output.n == origin[2] for output in before.job.outputs):
         return Start(step=step, run=n, ref=f"{before.job.id}/{origin[2]}")
-    if before.job is not None and not before.job.settled:
+    if before.job is not None and not _over(before.job, now):
         return None
     return Leave(step=step, run=n)
 

@@ -77,13 +77,13 @@ def rest(db: sqlite3.Connection, process: str, plan_id: str, *, now: datetime) -
     job = sqlite_reads.job(db, plan_id)
     if job is None:
         return False
-    ended = job.status.ended or done(job)
+    ended = job.status.ended or done(job, now)
     ended_us = None if not ended else records.to_us(job.ended_at or now)
     db.execute("UPDATE jobs SET ended_us = ? WHERE id = ?", (ended_us, plan_id))
     told = sqlite_reads.job(db, plan_id)
     assert told is not None
     db.execute("UPDATE jobs SET status = ? WHERE id = ?", (told.status.value, plan_id))
-    if ended and done(told):
+    if ended and done(told, now):
         db.execute("UPDATE plans SET due_us = NULL WHERE job_id = ?", (plan_id,))
     return ended
 
