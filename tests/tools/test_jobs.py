@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kontext_tools.budget import Price, Unit
 from kontext_tools.errors import Billed, Failure
-from kontext_tools.jobs import MOVES, JobStatus, Send, SendState, dropped, may_move, priced, status_of
+from kontext_tools.jobs import MOVES, JobStatus, Send, SendState, dropped, may_move, priced, status_of, unsent
 from support.fake_clock import START
 from support.rows import a_job, a_send, usd
 
@@ -142,3 +142,15 @@ def test_a_jobs_price_in_a_unit_leaves_out_other_units_and_what_was_not_charged(
     assert priced(of, Unit.USD) == usd("0.16")
     unknown = a_send("red-car-4k7q", 6, price=Price(amount=None, unit=Unit.USD))
     assert priced([*of, unknown], Unit.USD) == Price(amount=None, unit=Unit.USD)
+
+
+def test_a_job_tells_what_was_charged_before_what_was_not_and_what_was_dropped_last() -> None:
+    dropped_one, free = unsent(), Failure(code="moderated", message="no", fix="reword")
+    paid = Failure(code="result_expired", message="gone", fix="look", billed=Billed.YES)
+    first, second, third = a_job(sends=3).sends
+    ended = [
+        replace(send, state=S.FAILED, failure=failure)
+        for send, failure in zip((first, second, third), (dropped_one, free, paid), strict=True)
+    ]
+    assert replace(a_job(), sends=tuple(ended)).failure == paid
+    assert replace(a_job(), sends=tuple(ended[:2])).failure == free

@@ -194,8 +194,7 @@ class Job:
     def failure(self) -> Failure | None:
         """Why the job has no image: the telling failure of its sends, most serious first."""
         failures = [part.failure for part in (*self.sends, *self.runs) if part.failure is not None]
-        unknown = [failure for failure in failures if failure.code == "outcome_unknown"]
-        return next(iter(unknown or failures), None)
+        return min(failures, key=_seriousness, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +229,14 @@ class Run:
 def dropped(send: Send, now: datetime) -> Send:
     """End a send that never went out."""
     return replace(send, state=SendState.CANCELLED, ended_at=now, failure=unsent())
+
+
+def _seriousness(failure: Failure) -> tuple[bool, int, bool]:
+    """Order failures: what may have been charged, what was, what was not; what was only dropped last."""
+    return failure.code != "outcome_unknown", _DEAREST_FIRST.index(failure.billed), failure.code == Cancelled.code
+
+
+_DEAREST_FIRST = (Billed.UNKNOWN, Billed.YES, Billed.NO)
 
 
 def unsent() -> Failure:
