@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from kontext_tools import doubts
 from kontext_tools.budget import Caps, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.errors import (
@@ -22,6 +23,7 @@ from kontext_tools.errors import (
     NotFound,
     OutcomeUnknown,
     PlanInvalid,
+    UnknownRef,
 )
 from kontext_tools.jobs import Job, JobStatus
 from kontext_tools.planning import Asked
@@ -399,3 +401,42 @@ async def test_a_plan_ends_though_nobody_can_look_for_its_lost_step_any_more(tmp
         clock.advance(60)
         job = await until_ended(shop, view)
         assert (job.status, fates(job)) == (JobStatus.UNKNOWN, [("lost", 1, "unknown"), ("child", 1, "skipped")])
+
+
+async def test_what_ended_unknown_in_a_plan_is_tried_again_as_a_plan_can(tmp_path: Path) -> None:
+    painter = Painter({"Do lost": lost()})
+    async with workshop(tmp_path, painter) as shop:
+        job = await until_ended(shop, await run(shop, step("lost")))
+        again = (
+            "to try again on purpose, call run_plan with all its steps, the prompt of lost changed, and "
+            f"resume_job_id='{job.id}'."
+        )
+        told = doubts.told(job)
+        assert told is not None
+        assert told.fix == f"Let a person look at the list of jobs at core.today; {again}"
+        with pytest.raises(OutcomeUnknown) as caught:
+            await run(shop, step("lost"))
+        assert caught.value.failure.fix == f"Let a person look at the provider's own list of jobs; {again}"
+
+
+async def test_a_person_resolves_the_steps_of_a_plan(tmp_path: Path) -> None:
+    async with workshop(tmp_path, Painter({"Do lost": lost()})) as shop:
+        job = await until_ended(shop, await run(shop, step("lost")))
+        lost_one = job.runs[0].job
+        assert lost_one is not None
+        with pytest.raises(InvalidArgument) as caught:
+            await shop.studio.resolve(OWNER, job.id, charged=True)
+        assert caught.value.failure.fix == f"Resolve its steps one by one: {lost_one.id}."
+        await shop.studio.resolve(OWNER, lost_one.id, charged=True)
+        told = (await shop.studio.get_status(job.id, Call(owner=OWNER))).job
+        assert told.status is JobStatus.FAILED
+        assert told.failure is not None and told.failure.billed is Billed.YES
+
+
+async def test_a_plans_id_is_no_image_and_its_steps_images_are_named(tmp_path: Path) -> None:
+    async with workshop(tmp_path, Painter()) as shop:
+        job = await until_ended(shop, await run(shop, step("a"), step("b", "$a")))
+        refs = [f"{holder.id}/{output.n}" for holder, output in job.images]
+        with pytest.raises(UnknownRef) as caught:
+            await shop.studio.edit_image(Edit(prompt="Make the car red", image=job.id), Call(owner=OWNER))
+        assert caught.value.failure.fix == f"Call again with one of: {', '.join(refs)}."

@@ -23,6 +23,8 @@ _SEEN = {
 def told(job: Job) -> Failure | None:
     """Give a job's failure as an answer tells it; `None` where it has none."""
     failure = job.failure
+    if job.plan is not None and failure is not None and failure.code == OutcomeUnknown.code:
+        return replace(failure, fix=f"Let a person look at the list of jobs at {job.provider}; {go_on(job)}.")
     lost = [send for send in job.sends if send.state is SendState.UNKNOWN]
     if failure is None or failure.code != OutcomeUnknown.code or not lost:
         return failure
@@ -40,6 +42,16 @@ def told(job: Job) -> Failure | None:
         "with a new request_key."
     )
     return replace(failure, message=f"{failure.message} {seen}".strip(), fix=fix)
+
+
+def go_on(job: Job) -> str:
+    """Give how a plan's unknown steps are tried again on purpose, which no request_key can say there."""
+    lost = [run.step for run in job.runs if run.failure is not None and run.failure.code == OutcomeUnknown.code]
+    steps = " and ".join(dict.fromkeys(lost))
+    return (
+        f"to try again on purpose, call run_plan with all its steps, the prompt of {steps} changed, and "
+        f"resume_job_id='{job.id}'"
+    )
 
 
 def resolved(send: Send, now: datetime, *, charged: bool) -> Send:

@@ -170,9 +170,12 @@ class Studio:
         """
         job = await self._job(owner, job_id)
         if not any(send.state is SendState.UNKNOWN for send in job.sends):
+            lost = [part.id for part in _jobs_of(job) if part.status is JobStatus.UNKNOWN]
             raise InvalidArgument(
-                f"{job.id} is {job.status}, not unknown; there is nothing to resolve.",
-                fix=f"Look at it with get_status(job_id='{job.id}').",
+                f"{job.id} has no send of its own that is unknown; there is nothing to resolve.",
+                fix=f"Resolve its steps one by one: {', '.join(lost)}."
+                if job.plan is not None and lost
+                else f"Look at it with get_status(job_id='{job.id}').",
                 field="job_id",
             )
         return self._view(await self._store.resolve(owner, job.id, charged=charged, now=self._clock.now()) or job)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kontext_tools.doubts import go_on
 from kontext_tools.errors import IdempotencyConflict, OutcomeUnknown
 from kontext_tools.jobs import Job, JobStatus
 
@@ -45,10 +46,10 @@ def joinable(twin: Job | None, now: datetime) -> Job | None:
     ended_s = (now - (twin.ended_at or twin.created_at)).total_seconds()
     if twin.status is JobStatus.UNKNOWN and ended_s < UNKNOWN_GUARD_S:
         searched = f"It is still looked for: call get_status(job_id='{twin.id}'). " if twin.searched else ""
+        again = "to try again on purpose, call again with a new request_key" if twin.plan is None else go_on(twin)
         raise OutcomeUnknown(
             f"Nothing was sent: the identical call {twin.id} was sent before, got no answer and may have been charged.",
-            fix=f"{searched}Let a person look at the provider's own list of jobs; to try again on purpose, call again "
-            "with a new request_key.",
+            fix=f"{searched}Let a person look at the provider's own list of jobs; {again}.",
             job_id=twin.id,
         )
     return twin if not twin.delivered and ended_s < JOIN_WITHIN_S else None
