@@ -12,9 +12,10 @@ import anyio
 import pytest
 
 from kontext_tools import doubts
-from kontext_tools.budget import Caps, Unit
+from kontext_tools.budget import Basis, Caps, Cost, Price, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.errors import (
+    AuthFailed,
     Billed,
     BudgetExceeded,
     ConfirmationNeeded,
@@ -28,11 +29,11 @@ from kontext_tools.errors import (
 from kontext_tools.jobs import Job, JobStatus
 from kontext_tools.planning import Asked
 from kontext_tools.plans import Step
-from kontext_tools.providers.base import Lost, SubmitFailed, Verdict
+from kontext_tools.providers.base import Lost, Phase, Snapshot, SubmitFailed, Verdict
 from kontext_tools.views import Call, Quote, View
 from support.painter import Painter
 from support.scripted import OFFER, waiting
-from support.workshop import OWNER, Workshop, workshop
+from support.workshop import OWNER, Workshop, output, workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -440,3 +441,35 @@ async def test_a_plans_id_is_no_image_and_its_steps_images_are_named(tmp_path: P
         with pytest.raises(UnknownRef) as caught:
             await shop.studio.edit_image(Edit(prompt="Make the car red", image=job.id), Call(owner=OWNER))
         assert caught.value.failure.fix == f"Call again with one of: {', '.join(refs)}."
+
+
+def locked_out() -> SubmitFailed:
+    return SubmitFailed(Verdict.REFUSED, AuthFailed("The key was refused.", fix="Set another.").failure)
+
+
+@pytest.mark.parametrize(("max_cost", "served"), [("239 credit", 0), ("240 credit", 1)])
+async def test_a_step_is_passed_on_only_within_what_its_plan_may_cost(
+    tmp_path: Path, max_cost: str, served: int
+) -> None:
+    dear = replace(OFFER, name="kkiai", price=Price(amount=Decimal(240), unit=Unit.CREDIT))
+    first, second = Painter({"Do a": locked_out()}), Painter(offer=dear)
+    async with workshop(tmp_path, first, second) as shop:
+        asked = Asked(steps=(step("a"),), max_cost=max_cost)
+        view = await shop.studio.run_plan(asked, Call(owner=OWNER))
+        assert isinstance(view, View)
+        await until_ended(shop, view)
+    assert len(second.creates) == served
+
+
+async def test_a_step_that_was_dearer_than_listed_counts_with_what_it_cost(tmp_path: Path) -> None:
+    dear = Cost(amount=Decimal(200), unit=Unit.CREDIT, basis=Basis.REPORTED)
+    painter = Painter({"Do a": Snapshot(phase=Phase.DONE, outputs=(output(),), cost=dear)})
+    async with workshop(tmp_path, painter) as shop:
+        asked = Asked(steps=(step("a"), step("b", "$a")), max_cost="240 credit")
+        view = await shop.studio.run_plan(asked, Call(owner=OWNER))
+        assert isinstance(view, View)
+        job = await until_ended(shop, view)
+        assert [fate for _, _, fate in fates(job)] == ["completed", "refused"]
+        refusal = job.runs[1].refused
+        assert refusal is not None and (refusal.code, refusal.field) == ("budget_exceeded", "max_cost")
+    assert painter.sent == Counter({"Do a": 1})

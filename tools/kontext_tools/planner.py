@@ -16,25 +16,23 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from kontext_tools.admitting import Admitting
-from kontext_tools.budget import Price
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
-from kontext_tools.errors import BudgetExceeded, KontextError, StorageBusy, StorageDamaged, StorageFull
+from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.inputs import Input, Inputs
 from kontext_tools.jobs import Job
 from kontext_tools.plans import Part, Step
 from kontext_tools.runs import Leave, Start, moves
 from kontext_tools.serving import Load, Serving
 from kontext_tools.stores.base import Store
-from kontext_tools.views import Call, cost_of
+from kontext_tools.views import Call
 
 LEASE_S = 10.0
 """So long the plan of a process that died is left alone. A move that takes longer is joined by another process's, which
@@ -143,9 +141,6 @@ class Planner:
         assert plan is not None
         edit, load = self._source_of(job.owner, move)
         drafted = await self._serving.draft(move.step.tool, edit, load, Call(owner=job.owner))
-        # What was started a moment ago counts as well.
-        job = await self._store.any_job(job.id) or job
-        _check_max_cost(job, plan.max_cost, drafted.price)
         part = Part(plan_id=job.id, step=move.step.id, run=move.run)
         step_job = replace(drafted.job, part=part, agreed=drafted.price if plan.agreed else None)
         await self._admitting.admit(step_job, drafted.price, None)
@@ -161,18 +156,3 @@ class Planner:
 async def _loaded(step: Step) -> Input:
     assert step.source is not None
     return Input(source=step.source, depth=step.depth)
-
-
-def _check_max_cost(job: Job, most: Price | None, price: Price) -> None:
-    """Refuse a step that would take its plan over what its caller allowed."""
-    if most is None or not price.amount:
-        return
-    so_far = cost_of(job)
-    spent = so_far.amount if so_far.amount is not None else Decimal("Infinity")
-    fits = so_far.unit is most.unit or spent == 0
-    if price.unit is not most.unit or not fits or most.amount is None or spent + price.amount > most.amount:
-        raise BudgetExceeded(
-            f"Nothing was sent: this step costs {price}, with which the plan would pass its max_cost of {most}.",
-            fix="Call run_plan again with resume_job_id and a higher max_cost; finished steps are not paid again.",
-            field="max_cost",
-        )

@@ -1,6 +1,6 @@
 """What a call gives and what it wants: a job as one answer tells it, a dry run's quote, how to be served.
 
-Above: studio, surface, cli. Below: jobs, budget.
+Above: studio, surface, cli. Below: costs, jobs, budget.
 """
 
 from __future__ import annotations
@@ -11,24 +11,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from kontext_tools.budget import Cost, Price, Unit, total
+from kontext_tools.budget import Cost, Unit
+from kontext_tools.costs import cost_of
 from kontext_tools.errors import Cancelled
 from kontext_tools.jobs import Job, Run
 from kontext_tools.questions import Yes
 from kontext_tools.runs import every_run
-
-
-def cost_of(job: Job) -> Cost:
-    """Give what a job cost, or will: what was released is not counted, nor what a plan took over from another."""
-    if job.plan is not None:
-        runs = [cost_of(run.job) for run in job.runs if run.job is not None and not run.carried]
-        return total(runs) or Cost.listed(Price(amount=Decimal(0), unit=_unit_of(job)))
-    counted = [
-        send.cost or Cost.listed(send.price)
-        for send in job.sends
-        if not (send.state.ended and send.failure is not None and send.failure.billed == "no")
-    ]
-    return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=_unit_of(job)))
 
 
 def eta_s(job: Job, typical_s: Mapping[str, float], now: datetime) -> int | None:
@@ -51,11 +39,6 @@ def eta_s(job: Job, typical_s: Mapping[str, float], now: datetime) -> int | None
             len(levels) * max((typical_s[name] for name in job.provider.split(", ") if name in typical_s), default=0.0)
         ),
     )
-
-
-def _unit_of(job: Job) -> Unit:
-    sends = [send for part in (job, *(run.job for run in job.runs if run.job)) for send in part.sends]
-    return sends[0].price.unit if sends else Unit.USD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kontext_tools.costs import cost_of
 from kontext_tools.errors import Cancelled, Failure
 from kontext_tools.jobs import Job, JobStatus, Output, Run
 from kontext_tools.plans import Plan
 from kontext_tools.references import Ref
 from kontext_tools.runs import every_run
-from kontext_tools.views import View, cost_of
+from kontext_tools.views import View
 
 ImageWords = Callable[[Job, Output], str]
 

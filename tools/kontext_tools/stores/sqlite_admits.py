@@ -29,6 +29,8 @@ def admit(db: sqlite3.Connection, job: Job, *, caps: Caps, price: Price, now: da
         return Admission(job=earlier, joined=True)
     caps.check_call(price)
     check_day(db, caps, price, Account(owner=job.owner, day=day_of(now)), now)
+    if job.part is not None:
+        sqlite_plans.check_max_cost(db, job.part.plan_id, price)
     # Last: nobody is asked about what would be joined or refused.
     caps.check_agreed(price, job.agreed)
     if nonce is not None:

@@ -8,8 +8,10 @@ import json
 import sqlite3
 from datetime import datetime
 
+from kontext_tools import costs
+from kontext_tools.budget import Price
 from kontext_tools.errors import Cancelled, Failure
-from kontext_tools.jobs import Job, Run
+from kontext_tools.jobs import Job, Run, Send
 from kontext_tools.runs import done
 from kontext_tools.stores import records, sqlite_reads
 
@@ -47,6 +49,13 @@ def place(db: sqlite3.Connection, job: Job) -> None:
 def is_cancelled(db: sqlite3.Connection, plan_id: str) -> bool:
     """Whether the plan's cancel was asked for: nothing of it is started any more."""
     return db.execute("SELECT cancel_requested FROM jobs WHERE id = ?", (plan_id,)).fetchone() == (1,)
+
+
+def check_max_cost(db: sqlite3.Connection, plan_id: str, price: Price, *, but: Send | None = None) -> None:
+    """Refuse what would pass the plan's max_cost; what other processes have started of it counts. See `costs`."""
+    plan = sqlite_reads.job(db, plan_id)
+    if plan is not None:
+        costs.check_max_cost(plan, price, but=but)
 
 
 def next_due(db: sqlite3.Connection) -> datetime | None:

@@ -99,6 +99,8 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     caps.check_call(whole)
     caps.check_agreed(whole, job.agreed)
     check_day(db, caps, price, account, now)
+    if job.part is not None:
+        sqlite_plans.check_max_cost(db, job.part.plan_id, price, but=send)
     _write_send(db, first, release=True)
     sqlite_ledger.reserve(db, account, first, now)
     for other in others:

@@ -1,0 +1,65 @@
+"""What a job cost, or will: a job of its own, or a plan's runs together; pure.
+
+What this is: the sum over sends and runs, and the limit that a plan's caller set. What it is not: amounts as such, or
+an operator's caps (`budget`). Above: views, stores. Below: jobs, budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from kontext_tools.budget import Cost, Price, Unit, total
+from kontext_tools.errors import BudgetExceeded
+from kontext_tools.jobs import Job, Run, Send
+
+
+def cost_of(job: Job) -> Cost:
+    """Give what a job cost, or will: what was released is not counted, nor what a plan took over from another."""
+    if job.plan is not None:
+        runs = [cost_of(run.job) for run in job.runs if run.job is not None and not run.carried]
+        return total(runs) or Cost.listed(Price(amount=Decimal(0), unit=_unit_of(job)))
+    counted = [
+        send.cost or Cost.listed(send.price)
+        for send in job.sends
+        if not (send.state.ended and send.failure is not None and send.failure.billed == "no")
+    ]
+    return total(counted) or Cost.listed(Price(amount=Decimal(0), unit=_unit_of(job)))
+
+
+def check_max_cost(plan: Job, price: Price, *, but: Send | None = None) -> None:
+    """Refuse what would take a plan over what its caller allowed.
+
+    Args:
+        plan: as it stands.
+        price: of what is to be sent.
+        but: the send in whose place that is, if it is in one's.
+
+    Raises:
+        BudgetExceeded: it would be passed, or nobody could say that it is not.
+    """
+    assert plan.plan is not None
+    most = plan.plan.max_cost
+    if most is None or price.amount == 0:
+        return
+    so_far = cost_of(plan if but is None else replace(plan, runs=tuple(_without(run, but) for run in plan.runs)))
+    spent = so_far.amount if so_far.amount is not None else Decimal("Infinity")
+    fits = so_far.unit is most.unit or spent == 0
+    known = fits and price.unit is most.unit and price.amount is not None and most.amount is not None
+    if not known or spent + (price.amount or 0) > (most.amount or 0):
+        raise BudgetExceeded(
+            f"Nothing was sent: this step costs {price}, with which the plan would pass its max_cost of {most}.",
+            fix="Call run_plan again with resume_job_id and a higher max_cost; finished steps are not paid again.",
+            field="max_cost",
+        )
+
+
+def _without(run: Run, but: Send) -> Run:
+    if run.job is None or run.job.id != but.job_id:
+        return run
+    return replace(run, job=replace(run.job, sends=tuple(send for send in run.job.sends if send.n != but.n)))
+
+
+def _unit_of(job: Job) -> Unit:
+    sends = [send for part in (job, *(run.job for run in job.runs if run.job)) for send in part.sends]
+    return sends[0].price.unit if sends else Unit.USD
