@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,19 @@ async def test_steps_are_taken_as_models_send_them(tmp_path: Path, simulator: Ru
     assert quote["cost"] == {"amount": "360", "unit": "credit", "basis": "list_price"}
     assert fields_of(refused)["error"]["fix"] == "In steps[0]: Call again with image instead."
     assert simulator.state.counter()["charged"]["core.today"] == 0
+
+
+async def test_the_progress_of_a_plan_grows_with_each_notification(tmp_path: Path) -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        assert total is not None
+        heard.append((progress, message))
+
+    steps = [{"id": "a", "image": CAT, "prompt": "Make it sepia"}, {"id": "b", "image": "$a", "prompt": "Mirror it"}]
+    with anyio.fail_after(60):
+        async with connected(tmp_path) as client:
+            await client.call_tool("run_plan", {"steps": steps}, progress_callback=on_progress)
+    told = [progress for progress, _ in heard]
+    assert len(told) > 1 and all(earlier < later for earlier, later in pairwise(told))
+    assert "1 of 2 steps done, 1 pictures made" in {message for _, message in heard}

@@ -87,11 +87,12 @@ class Caller:
                 yes = agreed(answer, question.yes)
 
     async def _on_news(self, view: View) -> None:
-        if view.job.plan is not None:
-            await self._ctx.session.report_progress(*plan_answers.progress(view))
-            return
+        # Seconds for a plan too: by the specification, each notification's number is greater than the one before.
         eta_s = view.seconds + (view.eta_s or 0)
-        await self._ctx.session.report_progress(view.seconds, eta_s, f"{view.job.status.value} at {view.job.provider}")
+        stands = f"{view.job.status.value} at {view.job.provider}"
+        if view.job.plan is not None:
+            stands = plan_answers.progress(view.job)
+        await self._ctx.session.report_progress(view.seconds, eta_s, stands)
 
     @property
     def shows_forms(self) -> bool:

@@ -57,12 +57,11 @@ def next_call(job: Job) -> str:
     )
 
 
-def progress(view: View) -> tuple[float, float, str]:
-    """Give how far a plan is: pictures made, pictures wanted, and a few words."""
-    job, plan = view.job, view.job.plan
-    assert plan is not None
-    ended = sum(run is not None and (run.job is None or run.job.settled) for _, run in _runs(job))
-    return len(job.images), plan.images, f"{ended} of {sum(plan.runs_of.values())} steps done"
+def progress(job: Job) -> str:
+    """Give how far a plan is in a few words."""
+    runs = [run for _, run in _runs(job)]
+    ended = sum(run is not None and (run.job is None or run.job.settled) for run in runs)
+    return f"{ended} of {len(runs)} steps done, {len(job.images)} pictures made"
 
 
 def _runs(job: Job) -> list[tuple[str, Run | None]]:
