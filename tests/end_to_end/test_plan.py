@@ -52,6 +52,7 @@ async def test_five_edits_with_a_fan_out_of_three_need_one_call(tmp_path: Path, 
     assert [block.type for block in done.content] == ["text", "image"]
     assert simulator.state.counter()["charged"]["core.today"] == PICTURES
     assert again["cost"] == {"amount": "0", "unit": "credit", "basis": "reported"}
+    assert all(step["cost"] == again["cost"] for step in again["steps"])
     assert [image["ref"] for image in again["images"]] == [image["ref"] for image in fields["images"]]
 
 

@@ -473,3 +473,23 @@ async def test_a_step_that_was_dearer_than_listed_counts_with_what_it_cost(tmp_p
         refusal = job.runs[1].refused
         assert refusal is not None and (refusal.code, refusal.field) == ("budget_exceeded", "max_cost")
     assert painter.sent == Counter({"Do a": 1})
+
+
+async def test_what_a_plan_did_not_bring_is_told_by_its_fate(tmp_path: Path) -> None:
+    async with workshop(tmp_path, Painter({"Do lost": lost(), "Do bad": refused()})) as shop:
+        job = await until_ended(shop, await run(shop, step("lost"), step("bad"), step("good")))
+        told = await shop.studio.get_status(job.id, Call(owner=OWNER))
+    assert told.missing == ("lost ended unknown: No answer came.", "bad failed: The provider refused it.")
+
+
+async def test_an_unknown_word_of_a_steps_provider_is_told(tmp_path: Path) -> None:
+    painter = Painter({"Do slow": Snapshot(phase=Phase.WAITING)})
+    async with workshop(tmp_path, painter) as shop:
+        view = await run(shop, step("slow"))
+        job = await until(shop, view, lambda job: any(run.job and run.job.sends[0].remote_id for run in job.runs))
+        assert job.runs[0].job is not None
+        slow = replace(job.runs[0].job, sends=(replace(job.runs[0].job.sends[0], odd_word="'simmering'"),))
+        told = View(job=replace(job, runs=(replace(job.runs[0], job=slow),)), at=shop.clock.now())
+    assert told.warnings == (
+        "core.today calls it 'simmering', a status that is not known here; it counts as still running.",
+    )

@@ -13,8 +13,8 @@ from typing import Any
 
 from kontext_tools.budget import Cost, Unit
 from kontext_tools.costs import cost_of
-from kontext_tools.errors import Cancelled
-from kontext_tools.jobs import Job, Run
+from kontext_tools.errors import Cancelled, Failure
+from kontext_tools.jobs import Job, JobStatus, Run
 from kontext_tools.questions import Yes
 from kontext_tools.runs import every_run
 
@@ -72,7 +72,8 @@ class View:
         """What is told beside the job: what was noted, and a provider's word for it that we do not know."""
         odd = [
             f"{send.provider} calls it {send.odd_word}, a status that is not known here; it counts as still running."
-            for send in self.job.sends
+            for job in (self.job, *(run.job for run in self.job.runs if run.job is not None))
+            for send in job.sends
             if send.odd_word and not send.state.ended
         ]
         told = [warning for run in self.job.runs if run.job is not None for warning in run.job.warnings]
@@ -123,4 +124,14 @@ def _missing(run: Run) -> str:
     """Tell a run of a plan that made no picture, or not all of them."""
     if run.failure is None:
         return f"{run.step} was skipped: what it starts from is not there."
-    return f"{run.step} {'was cancelled' if run.failure.code == Cancelled.code else 'failed'}: {run.failure.message}"
+    return f"{run.step} {_fate(run.job, run.failure)}: {run.failure.message}"
+
+
+def _fate(job: Job | None, failure: Failure) -> str:
+    if job is not None and not job.status.ended:
+        return "goes on"
+    if job is not None and job.status is JobStatus.COMPLETED:
+        return "brought not all of its pictures"
+    if job is not None and job.status is JobStatus.UNKNOWN:
+        return "ended unknown"
+    return "was cancelled" if failure.code == Cancelled.code else "failed"

@@ -7,8 +7,10 @@ answers. Below: runs, views.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+from kontext_tools.budget import Cost, Price
 from kontext_tools.costs import cost_of
 from kontext_tools.errors import Cancelled, Failure
 from kontext_tools.jobs import Job, JobStatus, Output, Run
@@ -81,11 +83,17 @@ def _step(step_id: str, run: Run | None) -> dict[str, Any]:
         "job_id": None if job is None else job.id,
         "status": _status(run),
         "images": [] if job is None else [_reference(job, output) for output in job.outputs],
-        "cost": None if job is None else cost_of(job).to_dict(),
+        "cost": None if run is None or job is None else _cost(run, job).to_dict(),
         "reused": True if run is not None and run.carried and job is not None and job.outputs else None,
         "error": None if failure is None else failure.to_dict(),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _cost(run: Run, job: Job) -> Cost:
+    """Give what a run cost its plan: nothing, where it was taken over."""
+    cost = cost_of(job)
+    return Cost.listed(Price(amount=Decimal(0), unit=cost.unit)) if run.carried else cost
 
 
 def _reference(job: Job, output: Output) -> dict[str, str]:
