@@ -493,3 +493,28 @@ async def test_an_unknown_word_of_a_steps_provider_is_told(tmp_path: Path) -> No
     assert told.warnings == (
         "core.today calls it 'simmering', a status that is not known here; it counts as still running.",
     )
+
+
+async def test_a_dry_run_of_a_resume_tells_that_the_plan_still_runs(tmp_path: Path) -> None:
+    async with workshop(tmp_path, Painter({"Do a": waiting()})) as shop:
+        first = await run(shop, step("a"), step("b", "$a"))
+        await until(shop, first, lambda job: bool(job.runs))
+        dry = Call(owner=OWNER, dry_run=True)
+        quote = await shop.studio.run_plan(Asked(steps=(step("a"), step("b", "$a")), resume=first.job.id), dry)
+        assert isinstance(quote, Quote)
+        assert quote.warnings == (
+            "That plan still runs: the call joins it, and sends nothing that it would not send by itself.",
+        )
+        assert str(quote.cost) == "120 credit"
+        with pytest.raises(PlanInvalid, match="still runs"):
+            await shop.studio.run_plan(Asked(steps=(step("b"),), resume=first.job.id), dry)
+
+
+async def test_a_plan_that_sends_nothing_is_free_where_prices_are_unknown(tmp_path: Path) -> None:
+    unpriced = Painter(offer=replace(OFFER, price=Price(amount=None, unit=Unit.CREDIT)))
+    async with workshop(tmp_path, unpriced) as shop:
+        first = await until_ended(shop, await run(shop, step("a")))
+        asked = Asked(steps=(step("a"),), resume=first.id, max_cost="1 usd")
+        quote = await shop.studio.run_plan(asked, Call(owner=OWNER, dry_run=True))
+    assert isinstance(quote, Quote)
+    assert str(quote.cost) == "0 credit"

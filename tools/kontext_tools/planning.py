@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Any
@@ -32,6 +33,8 @@ from kontext_tools.views import Call, Quote
 
 LABEL_CHARS = 80
 PROMPT_CHARS = 2_000
+
+_RUNS_YET = "That plan still runs: the call joins it, and sends nothing that it would not send by itself."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +73,12 @@ class Planning:
 
     async def quote(self, asked: Asked, earlier: Job | None, call: Call) -> Quote:
         """Give what a plan would send and cost; nothing is recorded. Raises as `admit`."""
+        runs_yet = earlier is not None and not earlier.status.ended
+        if earlier is not None and runs_yet:
+            _joined(asked, earlier)
         drafted = await self._draft(asked, earlier, call)
-        return await self._admitting.quote(drafted.job, drafted.prices)
+        quote = await self._admitting.quote(drafted.job, drafted.prices)
+        return replace(quote, warnings=(_RUNS_YET, *quote.warnings)) if runs_yet else quote
 
     async def admit(self, asked: Asked, earlier: Job | None, call: Call) -> Admission:
         """Record a plan, or give the earlier one that it repeats.
@@ -108,7 +115,7 @@ class Planning:
         by_id = dict(zip((step.id for step in steps), offers, strict=True))
         images = {step_id: count * plan.by_id[step_id].edit.num_images for step_id, count in counts.items()}
         parts = [by_id[step_id].price.times(count) for step_id, count in images.items()]
-        prices = summed(parts) or (offers[0].price.times(0),)
+        prices = summed(parts) or (Price(amount=Decimal(0), unit=offers[0].price.unit),)
         plan = replace(plan, max_cost=_max_cost(asked.max_cost, prices))
         job = self._job(plan, taken, offers, call, warnings, self._request(plan, by_id, images))
         return _Drafted(job=job, prices=prices, images=sum(images.values()))
