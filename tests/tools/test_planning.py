@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ from kontext_tools.providers.base import Lost, Phase, Snapshot, SubmitFailed, Ve
 from kontext_tools.views import Call, Quote, View
 from support.painter import Painter
 from support.scripted import OFFER, waiting
-from support.workshop import OWNER, Workshop, output, workshop
+from support.workshop import OWNER, Workshop, output, png, workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -518,3 +519,11 @@ async def test_a_plan_that_sends_nothing_is_free_where_prices_are_unknown(tmp_pa
         quote = await shop.studio.run_plan(asked, Call(owner=OWNER, dry_run=True))
     assert isinstance(quote, Quote)
     assert str(quote.cost) == "0 credit"
+
+
+async def test_the_same_picture_named_otherwise_makes_an_identical_plan(tmp_path: Path) -> None:
+    painter = Painter({"Do a": waiting()})
+    async with workshop(tmp_path, painter) as shop:
+        named = [f"data:{head};base64,{base64.b64encode(png()).decode()}" for head in ("image/png", "image/x-png")]
+        first, second = [await run(shop, step("a", image)) for image in named]
+        assert second.joined and second.job.id == first.job.id

@@ -132,7 +132,7 @@ def same_words(plan: Plan, other: Plan) -> bool:
 
 def identity(plan: Plan) -> list[list[str]]:
     """Give what makes two calls of run_plan identical: every step's words and picture, and what they go on from."""
-    return [[plan.resumed_from or ""], *([step.id, repr(_text(step)), _source(step) or ""] for step in plan.steps)]
+    return [[plan.resumed_from or ""], *([step.id, repr(_words(step)), _start(step)] for step in plan.steps)]
 
 
 def _over(job: Job, now: datetime) -> bool:
@@ -165,7 +165,16 @@ def _same_source(plan: Plan, step: Step, n: int, old: Step, taken: dict[tuple[st
 
 
 def _text(step: Step) -> tuple[object, ...]:
-    return (as_stored(step.edit.image), *sorted((name, str(value)) for name, value in step.edit.parameters().items()))
+    return (as_stored(step.edit.image), *_words(step))
+
+
+def _words(step: Step) -> list[tuple[str, str]]:
+    return sorted((name, str(value)) for name, value in step.edit.parameters().items())
+
+
+def _start(step: Step) -> str:
+    """Give what a step starts from, however its own picture was named."""
+    return (step.edit.image or "") if step.link is not None else _source(step) or ""
 
 
 def _source(step: Step) -> str | None:
