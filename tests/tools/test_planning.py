@@ -527,3 +527,23 @@ async def test_the_same_picture_named_otherwise_makes_an_identical_plan(tmp_path
         named = [f"data:{head};base64,{base64.b64encode(png()).decode()}" for head in ("image/png", "image/x-png")]
         first, second = [await run(shop, step("a", image)) for image in named]
         assert second.joined and second.job.id == first.job.id
+
+
+async def test_a_yes_to_a_plan_is_to_no_more_than_was_asked_about(tmp_path: Path) -> None:
+    painter = Painter({"Do a": waiting()})
+    caps = Caps(daily={}, per_call={}, confirm_above={Unit.CREDIT: Decimal(100)})
+    async with workshop(tmp_path, painter, caps=caps) as shop:
+        with pytest.raises(ConfirmationNeeded) as caught:
+            await run(shop, step("a"), step("b", "$a"))
+        assert caught.value.question is not None
+        view = await run(shop, step("a"), step("b", "$a"), yes=caught.value.question.yes)
+        await until(shop, view, lambda job: len(job.runs) == 1 and len(painter.creates) == 1)
+        clock = shop.clock
+    painter.fates.clear()
+    painter.offer = replace(OFFER, price=Price(amount=Decimal(121), unit=Unit.CREDIT))
+    async with workshop(tmp_path, painter, caps=caps, clock=clock) as shop:
+        job = await until_ended(shop, view)
+        assert [fate for _, _, fate in fates(job)] == ["completed", "refused"]
+        refusal = job.runs[1].refused
+        assert refusal is not None and refusal.code == "confirmation_needed"
+    assert painter.sent == Counter({"Do a": 1})

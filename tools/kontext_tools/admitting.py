@@ -76,7 +76,7 @@ class Admitting:
         def admit(job: Job, nonce: str | None) -> Awaitable[Admission]:
             return self._store.admit_plan(job, caps=self._caps, prices=prices, now=self._clock.now(), nonce=nonce)
 
-        agreed = replace(job, plan=replace(job.plan, agreed=True))
+        agreed = replace(job, plan=replace(job.plan, agreed=tuple(prices)))
         return await self._asking(job, drafting.question(job, prices, images), yes, agreed, admit)
 
     async def _asking(

@@ -42,16 +42,41 @@ def check_max_cost(plan: Job, price: Price, *, but: Send | None = None) -> None:
     most = plan.plan.max_cost
     if most is None or price.amount == 0:
         return
-    so_far = cost_of(plan if but is None else replace(plan, runs=tuple(_without(run, but) for run in plan.runs)))
-    spent = so_far.amount if so_far.amount is not None else Decimal("Infinity")
-    fits = so_far.unit is most.unit or spent == 0
-    known = fits and price.unit is most.unit and price.amount is not None and most.amount is not None
-    if not known or spent + (price.amount or 0) > (most.amount or 0):
+    spent = _spent(plan, but)
+    if any(cost.unit is not most.unit and cost.amount != 0 for cost in spent) or not _fits(spent, most, price):
         raise BudgetExceeded(
             f"Nothing was sent: this step costs {price}, with which the plan would pass its max_cost of {most}.",
             fix="Call run_plan again with resume_job_id and a higher max_cost; finished steps are not paid again.",
             field="max_cost",
         )
+
+
+def agreed(plan: Job, price: Price) -> Price | None:
+    """Give what a person has agreed to for a step of this price: it, while the plan stays within their yes.
+
+    A yes to an amount that nobody knows is to whatever the steps cost in its unit.
+    """
+    assert plan.plan is not None
+    open_ended = any(most.amount is None and most.unit is price.unit for most in plan.plan.agreed)
+    return price if open_ended or any(_fits(_spent(plan), most, price) for most in plan.plan.agreed) else None
+
+
+def _fits(spent: list[Cost], most: Price, price: Price) -> bool:
+    """Whether a price fits under an amount, with what was spent in its unit; what nobody knows does not."""
+    if price.amount == 0:
+        return True
+    amounts = [price.amount, *(cost.amount for cost in spent if cost.unit is most.unit)]
+    known = price.unit is most.unit and most.amount is not None and None not in amounts
+    return known and _sum(*amounts) <= _sum(most.amount)
+
+
+def _spent(plan: Job, but: Send | None = None) -> list[Cost]:
+    runs = plan.runs if but is None else [_without(run, but) for run in plan.runs]
+    return [cost_of(run.job) for run in runs if run.job is not None and not run.carried]
+
+
+def _sum(*amounts: Decimal | None) -> Decimal:
+    return sum((amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def _without(run: Run, but: Send) -> Run:

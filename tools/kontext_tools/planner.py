@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 
 from kontext_tools.admitting import Admitting
 from kontext_tools.clocks import Clock
+from kontext_tools.costs import agreed
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
@@ -142,7 +143,10 @@ class Planner:
         edit, load = self._source_of(job.owner, move)
         drafted = await self._serving.draft(move.step.tool, edit, load, Call(owner=job.owner))
         part = Part(plan_id=job.id, step=move.step.id, run=move.run)
-        step_job = replace(drafted.job, part=part, agreed=drafted.price if plan.agreed else None)
+        if plan.agreed:
+            # What was started a moment ago counts as well.
+            job = await self._store.any_job(job.id) or job
+        step_job = replace(drafted.job, part=part, agreed=agreed(job, drafted.price))
         await self._admitting.admit(step_job, drafted.price, None)
         self._engine.wake()
 

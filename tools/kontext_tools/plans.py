@@ -85,13 +85,13 @@ class Plan:
         steps: in the caller's order.
         max_cost: what all of it may cost, if the caller said so.
         resumed_from: the plan whose finished steps it takes over.
-        agreed: whether a person said yes to its price.
+        agreed: what a person said yes to, one price for each unit; empty where nobody was asked.
     """
 
     steps: tuple[Step, ...]
     max_cost: Price | None = None
     resumed_from: str | None = None
-    agreed: bool = False
+    agreed: tuple[Price, ...] = ()
 
     @cached_property
     def by_id(self) -> Mapping[str, Step]:

@@ -102,7 +102,7 @@ def _plan_to_dict(plan: Plan) -> dict[str, Any]:
         ],
         "max_cost": None if plan.max_cost is None else _price_to_list(plan.max_cost),
         "resumed_from": plan.resumed_from,
-        "agreed": plan.agreed,
+        "agreed": [_price_to_list(price) for price in plan.agreed],
     }
 
 
@@ -119,7 +119,8 @@ def _plan_from(data: dict[str, Any]) -> Plan:
         ),
         max_cost=None if data["max_cost"] is None else _price_from(*data["max_cost"]),
         resumed_from=data["resumed_from"],
-        agreed=data["agreed"],
+        # A plan of before held whether, not how much: such a yes is to nothing more.
+        agreed=() if isinstance(data["agreed"], bool) else tuple(_price_from(*price) for price in data["agreed"]),
     )
 
 
