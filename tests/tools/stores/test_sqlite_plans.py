@@ -9,7 +9,7 @@ import pytest
 
 from kontext_tools.budget import Caps, Unit
 from kontext_tools.edits import Edit
-from kontext_tools.errors import Cancelled, Failure, ProviderError
+from kontext_tools.errors import Cancelled, Failure, ProviderError, StorageDamaged
 from kontext_tools.jobs import Job, SendState
 from kontext_tools.plans import Part, Plan, Step
 from kontext_tools.stores.sqlite import SqliteStore
@@ -86,3 +86,10 @@ async def test_what_was_delivered_with_its_plan_is_joined_by_no_later_call(store
     await store.mark_delivered("plan-red-4k7q")
     again = await admit(store, a_job("red-car-2222", fingerprint="same"))
     assert not again.joined
+
+
+async def test_a_run_of_a_step_that_its_plan_does_not_have_is_a_damaged_database(store: SqliteStore) -> None:
+    await record(store, a_plan("one"))
+    await store.leave_run("plan-red-4k7q", "other", 1, failure=failed())
+    with pytest.raises(StorageDamaged):
+        await store.any_job("plan-red-4k7q")

@@ -69,6 +69,8 @@ def _runs(db: sqlite3.Connection, plan_id: str, plan: Plan) -> tuple[Run, ...]:
     """Give what became of a plan's runs so far, in the order of its steps."""
     rows = db.execute("SELECT step, n, job_id, carried, refused FROM runs WHERE plan_id = ?", (plan_id,)).fetchall()
     order = {step.id: i for i, step in enumerate(plan.steps)}
+    if any(row[0] not in order for row in rows):
+        raise records.damaged()
     return tuple(
         Run(
             step=step,
