@@ -262,3 +262,19 @@ async def test_the_meta_of_a_source_says_what_that_of_a_result_says(tmp_path: Pa
             looked = await call(client, "view_images", refs=[f"{job_id}/0"])
     assert {name: source[name] for name in source if name != "job"} == fields_of(looked)["images"][0]
     assert (source["job"], source.keys()) == (result["job"], result.keys() - {"seed"})
+
+
+async def test_an_answer_stays_small_where_words_are_as_long_as_they_may_be(tmp_path: Path) -> None:
+    noise = Image.frombytes("RGB", (1200, 1200), Random(1).randbytes(1200 * 1200 * 3))
+    noise.save(tmp_path / "noise.png")
+    settings = {"KONTEXT_IMAGE_ROOTS": str(tmp_path), "KONTEXT_PREVIEW": "large"}
+    words = {"prompt": "\N{RAINBOW}" * 20_000, "keep": "\N{CAT}" * 20_000}
+    with anyio.fail_after(60):
+        async with connected(tmp_path, settings) as client:
+            done = await call(client, "edit_image", image=str(tmp_path / "noise.png"), **words)
+            full = await call(client, "get_status", job_id=fields_of(done)["job_id"], detail="full")
+    assert (fields_of(full)["prompt"], fields_of(full)["keep"]) == (words["prompt"], words["keep"])
+    assert fields_of(full)["sent_prompt"] in text_of(full)
+    for answer in (done, full):
+        assert len(answer.model_dump_json(by_alias=True, exclude_none=True).encode()) < LIMIT_BYTES
+    assert len(pictures_of(done)) == 1

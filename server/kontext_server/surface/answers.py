@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from kontext_server.app import Places
 from kontext_server.surface import plan_answers
@@ -52,6 +52,9 @@ _FULL_FIELDS = {
     "sha256": "object",
     "timeline": "array",
 }
+
+LONG_CHARS = 2000
+"""A text that is told in full elsewhere is cut at so many characters."""
 
 
 def fields_of(tool: str) -> Mapping[str, str]:
@@ -263,9 +266,23 @@ def _full(job: Job) -> dict[str, Any]:
 
 
 def _full_words(job: Job) -> str:
-    """Give in one line of text what `detail=full` adds, but for the prompt as it was sent."""
+    """Give in one line of text what `detail=full` adds, but for the prompt as it was sent.
+
+    That holds the prompt, keep and the request's prompt: where they are long, their beginnings do here.
+    """
     told = {name: value for name, value in _full(job).items() if value is not None and name != "sent_prompt"}
-    return f"In full: {literal(told)}"
+    return f"In full: {literal(_begun(told))}"
+
+
+def _begun(value: Any) -> Any:
+    """Give a value of JSON with its long texts cut."""
+    if isinstance(value, dict):
+        return {name: _begun(item) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_begun(item) for item in cast("list[Any]", value)]
+    if isinstance(value, str) and len(value) > LONG_CHARS:
+        return value[: LONG_CHARS - 1] + "…"
+    return value
 
 
 def _amounts(budget: Mapping[Unit, Any]) -> dict[str, str]:

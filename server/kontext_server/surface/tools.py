@@ -24,8 +24,11 @@ from kontext_server.surface.tool import Start, Tool, Verb, result, tool
 from kontext_tools.errors import InvalidArgument, KontextError
 from kontext_tools.views import Call, Quote, View
 
+MAX_ANSWER_BYTES = 690_000
+"""A whole answer stays under 700 KB, with what frames it on the wire."""
 MAX_PREVIEW_BYTES = 450_000
-"""A whole answer stays under 700 KB: base64 adds a third, text and structured content a few KB."""
+"""Of a picture at most, and less beside long texts; base64 adds a third."""
+MIN_PREVIEW_PX = 64
 
 
 class Tools:
@@ -161,21 +164,22 @@ class Tools:
         places = self._app.places
         told = result(answers.job_text(view, places, full=full), answers.job_fields(view, places, full=full))
         if view.job.status.ended:
-            told.content.extend(await self._picture(view))
+            left = MAX_ANSWER_BYTES - len(told.model_dump_json(by_alias=True).encode())
+            told.content.extend(await self._picture(view, most_bytes=min(MAX_PREVIEW_BYTES, left * 3 // 4)))
         if self._app.settings.kontext_resource_links:
             told.content.extend(_link(image) for image in answers.job_fields(view, places)["images"])
         return told
 
-    async def _picture(self, view: View) -> list[types.ImageContent]:
+    async def _picture(self, view: View, *, most_bytes: int) -> list[types.ImageContent]:
         longest_px = self._app.settings.preview_px
-        if not longest_px:
-            return []
         try:
             while True:
+                if longest_px < MIN_PREVIEW_PX:
+                    return []
                 jpeg = await self._app.studio.preview(view.job, longest_px)
                 if jpeg is None:
                     return []
-                if len(jpeg) <= MAX_PREVIEW_BYTES:
+                if len(jpeg) <= most_bytes:
                     break
                 longest_px = longest_px * 3 // 4
         except KontextError:
