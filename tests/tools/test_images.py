@@ -103,7 +103,7 @@ def test_other_formats_are_refused_before_a_decoder_runs(form: str) -> None:
         {
             "code": "source_unreadable",
             "message": "The image is not a PNG, JPEG, WebP or GIF picture; nothing was sent.",
-            "fix": "Export it as PNG, JPEG, WebP or GIF and pass that file.",
+            "fix": "Export it as PNG, JPEG, WebP or GIF and pass the exported picture.",
             "field": "image",
             "retryable": False,
             "billed": Billed.NO,
@@ -127,7 +127,7 @@ def test_a_header_that_breaks_off_is_refused(form: str) -> None:
         {
             "code": "source_unreadable",
             "message": "The picture is truncated or broken and cannot be decoded; nothing was sent.",
-            "fix": "Open it in an image program. Export it as PNG, JPEG, WebP or GIF and pass that file.",
+            "fix": "Open it in an image program. Export it as PNG, JPEG, WebP or GIF and pass the exported picture.",
             "field": "image",
             "retryable": False,
             "billed": Billed.NO,
@@ -144,7 +144,7 @@ def test_a_picture_of_169_megapixels_is_refused_from_its_header() -> None:
             {
                 "code": "source_too_large",
                 "message": "The picture has more than 50 megapixels; it was not decoded and nothing was sent.",
-                "fix": "Export it smaller, such as 2000 pixels on its longest side, and pass that file.",
+                "fix": "Export it smaller, such as 2000 pixels on its longest side, and pass the exported picture.",
                 "field": "image",
                 "retryable": False,
                 "billed": Billed.NO,
@@ -165,7 +165,7 @@ def test_an_input_over_50_megabytes_is_refused() -> None:
         {
             "code": "source_too_large",
             "message": "The picture is 50.1 MB, over the 50 MB that are taken; nothing was sent.",
-            "fix": "Export it smaller, such as 2000 pixels on its longest side, and pass that file.",
+            "fix": "Export it smaller, such as 2000 pixels on its longest side, and pass the exported picture.",
             "field": "image",
             "retryable": False,
             "billed": Billed.NO,

@@ -211,7 +211,7 @@ async def test_a_text_that_is_called_png_is_told_as_no_picture(allowed: Path) ->
         {
             "code": "source_unreadable",
             "message": "The image is not a PNG, JPEG, WebP or GIF picture; nothing was sent.",
-            "fix": "Export it as PNG, JPEG, WebP or GIF and pass that file.",
+            "fix": "Export it as PNG, JPEG, WebP or GIF and pass the exported picture.",
             "field": "image",
             "retryable": False,
             "billed": "no",

@@ -31,7 +31,7 @@ MAX_OUTPUT_BYTES = 64_000_000
 
 _SNIFF_BYTES = 16
 _HASH_BLOCK_BYTES = 1 << 20
-_EXPORT = "Export it as PNG, JPEG, WebP or GIF and pass that file."
+_EXPORT = "Export it as PNG, JPEG, WebP or GIF and pass the exported picture."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ def _accepted(data: bytes) -> str:
     if len(data) > MAX_INPUT_BYTES:
         raise SourceTooLarge(
             f"The picture is {len(data) / 1e6:.1f} MB, over the 50 MB that are taken; nothing was sent.",
-            fix="Export it smaller, such as 2000 pixels on its longest side, and pass that file.",
+            fix="Export it smaller, such as 2000 pixels on its longest side, and pass the exported picture.",
             field="image",
         )
     return _sniffed(data)
@@ -263,7 +263,7 @@ def _taught() -> Generator[None]:
     except pixels.TooManyPixels:
         raise SourceTooLarge(
             "The picture has more than 50 megapixels; it was not decoded and nothing was sent.",
-            fix="Export it smaller, such as 2000 pixels on its longest side, and pass that file.",
+            fix="Export it smaller, such as 2000 pixels on its longest side, and pass the exported picture.",
             field="image",
         ) from None
     except (Malformed, pixels.Unreadable):
