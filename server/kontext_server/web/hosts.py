@@ -8,9 +8,11 @@ check.
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -41,6 +43,18 @@ def loopback_only(host: str) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{form}" for form in hosts])
 
 
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::[0-9]{1,5})?")
+
+
+def _malformed(request: Request) -> Response | None:
+    """Refuse a Host or Origin whose port is none: the SDK takes whatever begins with an allowed name and a colon."""
+    if not all(_HOST.fullmatch(host) for host in request.headers.getlist("host")):
+        return PlainTextResponse("Invalid Host header", status_code=421)
+    if not all(_HOST.fullmatch(origin.partition("://")[2] or origin) for origin in request.headers.getlist("origin")):
+        return PlainTextResponse("Invalid Origin header", status_code=403)
+    return None
+
+
 class HostCheck:
     """Lets a request through whose Host (else 421) and Origin (else 403) are ours."""
 
@@ -51,7 +65,8 @@ class HostCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] == "http":
-            refusal = await self._check.validate_request(Request(scope))
+            request = Request(scope)
+            refusal = _malformed(request) or await self._check.validate_request(request)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
