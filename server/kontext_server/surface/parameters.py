@@ -72,7 +72,9 @@ KEEP = Parameter(
 
 
 def _closest_ratio(text: str) -> str | None:
-    """Give the ratio whose shape is nearest to `7:3`; `None` for a text that is no ratio."""
+    """Give the ratio whose shape is nearest to `7:3` or `square`; `None` for a text that is no shape."""
+    if text == "square":
+        return "1:1"
     sides = re.fullmatch(r"(\d{1,5})[:x/](\d{1,5})", text)
     if sides is None or int(sides[1]) == 0 or int(sides[2]) == 0:
         return None

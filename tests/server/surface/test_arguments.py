@@ -281,7 +281,7 @@ def test_a_text_has_a_longest_length(name: str, longest: int) -> None:
         ("output_format", "pngg", "Call again with output_format='png'."),
         ("output_format", "webp", None),
         ("aspect_ratio", "16 to 9", None),
-        ("aspect_ratio", "square", None),
+        ("aspect_ratio", "square", "Call again with aspect_ratio='1:1'."),
         ("aspect_ratio", 1, None),
     ],
 )
