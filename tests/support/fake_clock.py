@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +31,13 @@ class FakeClock:
         self._set_by_s = 0.0
         self._sleepers: list[_Sleeper] = []
         self._came = anyio.Event()
+        self.at_work: list[Callable[[], int]] = []
+        """Who lives by this clock, as how many things each is doing: time that ran away from them would be a fault."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody who lives by it is doing something."""
+        return any(doing() for doing in self.at_work)
 
     @property
     def waiting(self) -> int:

@@ -45,17 +45,8 @@ async def until_ended(shop: Workshop, view: View) -> Job:
 
 
 async def until(shop: Workshop, view: View, holds: Callable[[Job], bool]) -> Job:
-    with anyio.fail_after(30):
-        while True:
-            with shop.engine.news_of(view.job.id) as news:
-                job = await shop.store.job(OWNER, view.job.id)
-                assert job is not None
-                if holds(job):
-                    return job
-                with anyio.move_on_after(0.05):
-                    await news.wait()
-                    continue
-            shop.clock.advance(0.5)
+    with anyio.fail_after(60):
+        return await shop.when(view.job.id, holds)
 
 
 def fates(job: Job) -> list[tuple[str, int, str]]:

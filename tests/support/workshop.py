@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -73,18 +73,22 @@ class Workshop:
         return view
 
     async def until(self, job_id: str, *states: SendState, step_s: float = 0.5) -> Job:
-        """Let time pass until every send of a job stands in one of the states.
+        """Let time pass until every send of a job stands in one of the states."""
+        return await self.when(job_id, lambda job: all(send.state in states for send in job.sends), step_s=step_s)
 
-        Time stands still while the engine works, or a busy machine would let it run away from the work; work that
-        waits for time itself gets some after a while.
+    async def when(self, job_id: str, holds: Callable[[Job], bool], *, step_s: float = 0.5) -> Job:
+        """Let time pass until something holds of a job.
+
+        Time stands still while an engine on this clock works, or a busy machine would let it run away from the work:
+        leases would lapse that no stopped process held. Work that waits for time itself gets some after a while.
         """
         while True:
             with self.engine.news_of(job_id) as news:
                 job = await self.store.any_job(job_id)
                 assert job is not None
-                if all(send.state in states for send in job.sends):
+                if holds(job):
                     return job
-                with anyio.move_on_after(0.2 if self.engine.driving else 0.02):
+                with anyio.move_on_after(0.2 if self.clock.busy else 0.02):
                     await news.wait()
                     continue
             self.clock.advance(step_s)
@@ -141,6 +145,7 @@ async def workshop(
         steps=steps,
         archive=archive,
     )
+    clock.at_work.append(lambda: engine.driving)
     try:
         if running:
             async with engine.running(), planner.running():
