@@ -121,7 +121,7 @@ def test_a_dry_run_tells_the_price_and_makes_nothing(invoke: Invoke) -> None:
     ended = invoke("edit", "cat.png", "x", "--dry-run", "--prompt-upsampling")
     assert ended.exit_code == 0
     assert ended.stdout.startswith("Dry run: nothing was sent. sandbox would serve it for 0 usd.\n")
-    assert "'prompt_upsampling': True" in ended.stdout
+    assert '"prompt_upsampling": true' in ended.stdout
     assert "without --dry-run" in ended.stderr
     assert json.loads(invoke("images", "--json").stdout)["images"] == []
 
