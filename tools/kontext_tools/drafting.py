@@ -15,7 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from kontext_tools import linting, prompting
+from kontext_tools import prompting
 from kontext_tools.budget import Price
 from kontext_tools.choosing import Choice
 from kontext_tools.data_uris import as_stored
@@ -190,6 +190,9 @@ def _warnings(choice: Choice, depth: int, source: Source | None, call: Call) -> 
     if choice.offer.note:
         yield choice.offer.note
     if source is not None:
+        # Its patterns take milliseconds to compile: not at every start.
+        from kontext_tools import linting
+
         # A first edit from an untouched photo is cheap to repeat; then what is lost adds up.
         edit, broad_matters = choice.edit, depth > 1 or call.dry_run
         yield from map(str, linting.hints(edit.prompt, edit.keep, broad_matters=broad_matters))
