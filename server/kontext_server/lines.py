@@ -20,11 +20,9 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from kontext_server.surface.unread import TOO_LONG, UNREADABLE, Unread
+from kontext_server.surface.unread import MAX_MESSAGE_BYTES, TOO_LONG, UNREADABLE, Unread
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
-"""As much as an HTTP body may have; a data: URI of 10 MB is 13.4 MB of base64."""
-
+MAX_LINE_BYTES = MAX_MESSAGE_BYTES
 MAX_DEPTH = 5
 """Deep enough for what a request says of itself (`params._meta` and the client's name in it)."""
 MAX_TEXT_BYTES = 1024

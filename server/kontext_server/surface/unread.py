@@ -20,6 +20,9 @@ from kontext_tools.errors import InvalidArgument, KontextError, SourceTooLarge
 
 Handler = Callable[[ServerRequestContext[Any, Any], types.CallToolRequestParams], Awaitable[HandlerResult]]
 
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Of a line and of an HTTP body (CONTRACT.md section 1): a data: URI of 10 MB is 13.4 MB of base64."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:

@@ -34,14 +34,13 @@ from kontext_server import secret_key
 from kontext_server.app import App, build
 from kontext_server.settings import SettingError, Settings
 from kontext_server.surface.server import KontextServer, make_server
+from kontext_server.surface.unread import MAX_MESSAGE_BYTES
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.hosts import HostCheck, in_address, is_loopback, loopback_only
 from kontext_server.web.routes import routes
 from kontext_tools.clocks import SystemClock
 
 PATH = "/mcp"
-MAX_BODY_BYTES = 16 << 20
-"""CONTRACT.md section 1: a data URI of 10 MB is 13.4 MB of base64; beyond this a request gets 413."""
 GRACE_S = 2
 """So long what is under way at a signal may take to end; calls that wait answer within a second."""
 HARD_STOP_S = 5.0
@@ -140,10 +139,10 @@ def run(
 def application(server: Server[App], app: App, addresses: Addresses, host: str) -> ASGIApp:
     """Give the whole of what is served, as ASGI."""
     security = loopback_only(host)
-    limit = Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
+    limit = Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_MESSAGE_BYTES)
     served = server.streamable_http_app(
         streamable_http_path=PATH,
-        max_request_body_size=MAX_BODY_BYTES,
+        max_request_body_size=MAX_MESSAGE_BYTES,
         transport_security=security,
         custom_starlette_routes=routes(app, addresses, limit),
     )
