@@ -163,26 +163,34 @@ async def test_fewer_images_than_asked_and_another_format_are_told(tmp_path: Pat
     assert job.warnings == snapshot(("The provider gave 1 of 2 images.", "jpg was asked for and png was delivered."))
 
 
+async def _full(*_: object) -> None:
+    await anyio.lowlevel.checkpoint()
+    raise storage_failure(OSError(errno.ENOSPC, "full"))
+
+
+async def _without_space(shop: Workshop) -> Job:
+    """Ask for a picture, and give its job once it waits for space."""
+    job_id = (await shop.generate()).job.id
+    waiting = await shop.until(job_id, SendState.READY)
+    while waiting.failure is None:
+        waiting = await shop.until(job_id, SendState.READY)
+    return waiting
+
+
 async def test_a_full_disk_leaves_the_job_finishable_and_says_that_it_is_paid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
     keep = FileBlobs.keep
-
-    async def full(*_: object) -> None:
-        await anyio.lowlevel.checkpoint()
-        raise storage_failure(OSError(errno.ENOSPC, "full"))
-
-    monkeypatch.setattr(FileBlobs, "keep", full)
+    monkeypatch.setattr(FileBlobs, "keep", _full)
     with anyio.fail_after(20):
         async with workshop(tmp_path, Scripted(creates=[done], looks=[done])) as shop:
-            job_id = (await shop.generate()).job.id
-            waiting = await shop.until(job_id, SendState.READY)
-            while waiting.failure is None:
-                waiting = await shop.until(job_id, SendState.READY)
+            waiting = await _without_space(shop)
+            job_id = waiting.id
             monkeypatch.setattr(FileBlobs, "keep", keep)
             await shop.studio.get_status(job_id, Call(owner=OWNER))
             job = await shop.until(job_id, *ENDED)
+    assert waiting.failure is not None
     assert (waiting.failure.code, waiting.failure.billed, waiting.failure.retryable) == ("storage_full", "yes", True)
     assert waiting.failure.job_id == job_id
     assert waiting.status is JobStatus.PROCESSING
@@ -194,22 +202,16 @@ async def test_where_its_facts_find_no_space_a_picture_does_not_count_until_they
 ) -> None:
     done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
     write = FileBlobs.write
-
-    async def full(*_: object) -> None:
-        await anyio.lowlevel.checkpoint()
-        raise storage_failure(OSError(errno.ENOSPC, "full"))
-
-    monkeypatch.setattr(FileBlobs, "write", full)
+    monkeypatch.setattr(FileBlobs, "write", _full)
     with anyio.fail_after(20):
         async with workshop(tmp_path, Scripted(creates=[done], looks=[done])) as shop:
-            job_id = (await shop.generate()).job.id
-            waiting = await shop.until(job_id, SendState.READY)
-            while waiting.failure is None:
-                waiting = await shop.until(job_id, SendState.READY)
+            waiting = await _without_space(shop)
+            job_id = waiting.id
             assert [path.suffix for path in (tmp_path / "images").iterdir()] == [".png"]
             monkeypatch.setattr(FileBlobs, "write", write)
             await shop.studio.get_status(job_id, Call(owner=OWNER))
             job = await shop.until(job_id, *ENDED)
+    assert waiting.failure is not None
     assert (waiting.outputs, waiting.status, waiting.failure.code) == ((), JobStatus.PROCESSING, "storage_full")
     assert [kept.n for kept in job.outputs] == [1]
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [f"{job_id}-1.json", f"{job_id}-1.png"]
