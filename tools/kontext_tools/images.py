@@ -153,10 +153,10 @@ def thumbnail(data: bytes, longest_px: int = 256) -> bytes:
 
 
 def contact_sheet(pictures: Sequence[bytes], longest_px: int) -> bytes:
-    """Put pictures on one white JPEG sheet (quality 85): two side by side, three or four in a 2 x 2 grid.
+    """Put pictures on one white JPEG sheet (quality 85): two side by side, more in a grid as wide as high.
 
     Args:
-        pictures: one to four, in the order of their numbers; one is the same as `preview`.
+        pictures: one or more, in the order of their numbers (a plan has up to 20); one is the same as `preview`.
         longest_px: the sheet's longest side at most.
 
     Raises:
