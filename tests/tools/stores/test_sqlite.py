@@ -6,6 +6,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
+import anyio
 import pytest
 
 from kontext_tools.budget import Unit
@@ -179,3 +180,15 @@ def test_each_error_of_sqlite_stands_for_one_failure(code: int, kind: type[Konte
     error = sqlite3.OperationalError("it broke")
     error.sqlite_errorcode = code
     assert type(translated(error)) is kind
+
+
+async def test_processes_that_make_one_new_database_at_once_are_none_of_them_refused(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        for n in range(20):
+            stores = [SqliteStore(tmp_path / f"{n}.db") for _ in range(4)]
+            async with anyio.create_task_group() as tasks:
+                for store in stores:
+                    # Raises `StorageBusy` where its own opening was refused.
+                    tasks.start_soon(store.recent_ids, "ann")
+            for store in stores:
+                await store.close()

@@ -13,6 +13,7 @@ mean nothing to a machine that starts anew. No kill of a process undoes either k
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from kontext_tools.stores import records, schema
 from kontext_tools.stores.turns import Turns, Work
 
 BUSY_S = 5.0
+ASK_AGAIN_S = 0.01
 
 T = TypeVar("T")
 
@@ -93,6 +95,18 @@ class SqliteFile:
             raise
         return db
 
+    def _log_ahead(self, db: sqlite3.Connection) -> None:
+        """Put the file into WAL mode. Of two that do so to a new file, SQLite refuses one at once, without waiting."""
+        deadline = time.monotonic() + self._busy_s
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(ASK_AGAIN_S)
+
     def _attach(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
         try:
@@ -102,7 +116,7 @@ class SqliteFile:
                     "The database was made by a newer version of kontext; nothing was changed and nothing sent.",
                     fix="A person must update kontext-tool-server, or set KONTEXT_DATA_DIR to another folder.",
                 )
-            db.execute("PRAGMA journal_mode = WAL")
+            self._log_ahead(db)
             # The intent must outlive a power cut before the first byte goes out.
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
