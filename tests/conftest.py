@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kontext_server.simulator.serve import Running, running
 from support import bar
 from support.contract import CELL, table
+
+# How fast the machine draws examples is no property of ours: nothing in the suite asserts wall time.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 NODE_FOLDER = Path(__file__).parent.parent / ".ci" / "node" / "node_modules" / ".bin"
 

@@ -163,7 +163,7 @@ REPLIES = st.fixed_dictionaries(
 
 
 @given(REPLIES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_mutated_reply_crashes_or_is_a_success_without_an_output(reply: dict[str, Any]) -> None:
     adapter = CoreToday(Http(), key=KEY)
     read = adapter._read  # pyright: ignore[reportPrivateUsage]  # the one parser, without a network
