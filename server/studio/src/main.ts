@@ -1,0 +1,1 @@
+document.querySelector("#studio")!.textContent = "Kontext studio";
