@@ -1,1 +1,231 @@
-document.querySelector("#studio")!.textContent = "Kontext studio";
+// The studio: chooses its source by the page it stands in, and shows one of its parts at a time: what is under way, a
+// result, all pictures, or why there is nothing. All that is known is read from the server: this page may be torn down
+// at any moment, and opened twice.
+import type { McpUiHostContext } from "@modelcontextprotocol/ext-apps";
+import type { App } from "./app";
+import { button, h, replace } from "./dom";
+import { Gallery } from "./gallery";
+import { Host } from "./host";
+import { help, type Keys, listen } from "./keys";
+import { fileSource, gallerySource, pageData } from "./page_sources";
+import { Pictures } from "./pictures";
+import { type Asked, Running, toolOf } from "./running";
+import { json, type Source } from "./source";
+import { type Answer, ended, type Failure, type Job } from "./types";
+import { Viewer } from "./viewer";
+import { failureWords, STATES } from "./words";
+
+const root = document.documentElement;
+const data = pageData();
+const live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
+const place = h("div", { class: "place" });
+
+class Studio implements App {
+  readonly pictures: Pictures;
+  private readonly viewer: Viewer;
+  private running: Running | null = null;
+  private gallery: Gallery | null = null;
+  private tool = "";
+  private modes: readonly string[] = [];
+  private over = false;
+  private scrolled = 0;
+
+  constructor(readonly source: Source) {
+    this.pictures = new Pictures(source);
+    this.viewer = new Viewer(this);
+  }
+
+  announce(text: string): void {
+    if (live.textContent !== text) live.textContent = text;
+  }
+
+  open(ref: string, set: string[] = [], pair = false): void {
+    this.settle();
+    if (data?.kind === "gallery" && decodeURIComponent(location.hash.slice(1)) !== ref) {
+      this.scrolled = scrollY;
+      location.hash = ref;
+    }
+    if (place.firstChild !== this.viewer.element) {
+      this.show(this.viewer.element);
+      if (data?.kind === "gallery") scrollTo(0, 0);
+    }
+    void this.viewer.show(ref, set, pair).then(() => this.announce(`${ref} is shown.`));
+  }
+
+  follow(job: Job): void {
+    this.settle();
+    if (ended(job)) return this.finished(job);
+    this.run(null, job);
+  }
+
+  browse(): void {
+    this.settle();
+    void this.source.enlarge?.().catch(() => {});
+    if (data?.kind === "gallery" && location.hash) history.pushState(null, "", location.pathname);
+    this.gallery ??= new Gallery(this, data?.kind === "gallery");
+    this.show(this.gallery.element);
+    scrollTo(0, this.scrolled);
+    this.gallery.focus();
+  }
+
+  // What a host tells, in any order and any of it twice.
+
+  asked(args: Record<string, unknown>): void {
+    if (this.over || this.running || place.querySelector(".viewer")) return;
+    const tool = this.tool || toolOf(args);
+    if (tool === "view_images") return;
+    if (tool === "get_status") return void this.read(String(args["job_id"]));
+    this.run({ tool, args }, null);
+  }
+
+  answered(answer: Answer): void {
+    if (this.over) return;
+    const fields = answer.structuredContent ?? {};
+    const failure = fields["error"] as Failure | undefined;
+    const images = (fields["images"] ?? []) as Job["images"];
+    if (fields["job_id"]) {
+      const job = { ...fields, images } as unknown as Job;
+      return ended(job) ? this.finished(job) : this.follow(job);
+    }
+    if (images.length) {
+      const refs = images.map((one) => one.ref);
+      return this.open(refs.at(-1)!, refs, true);
+    }
+    if (failure) return this.failed(failure);
+    const text = answer.content?.find((block) => block.type === "text")?.text ?? "";
+    if (fields["dry_run"]) return this.tell("Nothing was sent: this was a check.", text);
+    // A host that cut the answer: its text names the job all the same.
+    const named = /\bjob(?:_id=')? ?([a-z0-9]+(?:-[a-z0-9]+)+)/i.exec(text);
+    if (named?.[1]) return void this.read(named[1]);
+    this.tell(text || "The answer holds nothing to show.");
+  }
+
+  cancelled(): void {
+    // The call ended, not the job: what was found of it goes on being followed.
+    if (!place.querySelector(".viewer")) this.announce("The call was cancelled; a job that had begun goes on.");
+  }
+
+  context(changed: McpUiHostContext): void {
+    if (changed.theme) root.style.colorScheme = changed.theme;
+    for (const [name, value] of Object.entries(changed.styles?.variables ?? {})) {
+      if (value !== undefined) root.style.setProperty(name, value);
+    }
+    if (changed.displayMode) root.dataset["display"] = changed.displayMode;
+    if (changed.availableDisplayModes) this.modes = changed.availableDisplayModes;
+    if (changed.toolInfo?.tool.name) this.tool = changed.toolInfo.tool.name;
+    const insets = changed.safeAreaInsets;
+    if (insets) document.body.style.padding = `${insets.top}px ${insets.right}px ${insets.bottom}px ${insets.left}px`;
+    if (this.source instanceof Host) this.source.offers(root.dataset["display"] === "fullscreen" ? [] : this.modes);
+  }
+
+  end(): void {
+    this.over = true;
+    this.settle();
+  }
+
+  keys(): Keys {
+    const { viewer } = this;
+    const once = (act: () => void) => (down: boolean): void => { if (down) act(); };
+    const closing: Keys = { Escape: ["Back to all pictures", once(() => !data?.show && this.browse())] };
+    const shown: Keys = {
+      ArrowLeft: ["The step before", once(() => viewer.step(-1))],
+      ArrowRight: ["The step after", once(() => viewer.step(1))],
+      B: ["Hold: show before", (down) => viewer.hold(down)],
+      C: ["Compare another way", once(() => viewer.nextMode())],
+      U: ["Undo: the picture before", once(() => viewer.undo())],
+      E: ["Edit this", once(() => void viewer.edit())],
+      T: ["Try again, price first", once(() => viewer.variant())],
+      D: ["Download", once(() => void viewer.download())],
+      P: ["Copy the prompt", once(() => void viewer.copyPrompt())],
+      I: ["Details", once(() => viewer.toggleDetails())],
+      H: ["Tree", once(() => viewer.toggleTree())],
+    };
+    const all: Keys = {
+      ...(place.firstChild === viewer.element ? { ...shown, ...(this.source.whole ? {} : closing) } : {}),
+      "?": ["These keys", once(() => { const dialog = help(this.keys()); document.body.append(dialog); dialog.showModal(); })],
+    };
+    if (this.source.whole) delete all["E"];
+    return all;
+  }
+
+  /** Say why there is nothing to look at. */
+  tell(head: string, text = "", ...more: Node[]): void {
+    this.settle();
+    this.announce(head);
+    this.show(
+      h("section", { class: "told", "aria-label": "Answer" }, h("p", { class: "prompt" }, head), text && h("p", { class: "note" }, text), ...more),
+    );
+  }
+
+  private finished(job: Job): void {
+    this.settle();
+    const [first, ...others] = job.images;
+    if (!first) {
+      if (job.error) return this.failed(job.error, STATES[job.status]);
+      return this.tell(STATES[job.status], job.warnings?.join(" "));
+    }
+    const refs = job.images.map((one) => one.ref);
+    this.open(job.steps ? refs.at(-1)! : first.ref, others.length ? refs : []);
+  }
+
+  private failed(failure: Failure, state = ""): void {
+    const more = this.source.whole ? [] : [h("div", { class: "actions" }, button("browse", "All pictures", () => this.browse()))];
+    this.tell(`${state ? state + ": " : ""}${failureWords(failure)}`, failure.fix, ...more);
+  }
+
+  private async read(id: string): Promise<void> {
+    await json<Job>(this.source, `kontext://jobs/${id}`).then(
+      (job) => this.follow(job),
+      (error: Error) => this.tell(error.message),
+    );
+  }
+
+  private run(asked: Asked | null, job: Job | null): void {
+    this.running = new Running(this, asked, job, (done) => this.finished(done));
+    this.show(this.running.element);
+  }
+
+  private settle(): void {
+    this.running?.stop();
+    this.running = null;
+  }
+
+  private show(element: HTMLElement): void {
+    replace(place, element);
+  }
+}
+
+async function start(): Promise<void> {
+  const main = document.querySelector("main")!;
+  const title = h("h1", { class: data?.title ? "" : "unseen" }, data?.title ?? "Kontext studio");
+  main.append(title, ...(data?.lead ?? []).map((text) => h("p", { class: "lead" }, text)), place, live);
+  if (data?.tail) main.append(h("section", { class: "tail" }, h("h2", {}, data.tail.heading), h("p", {}, data.tail.text), h("pre", {}, data.tail.code)));
+  root.dataset["kind"] = data?.kind ?? "host";
+  let studio: Studio;
+  const heard = () => studio;
+  listen(() => heard().keys());
+  if (data) {
+    root.style.colorScheme = "light dark";
+    studio = new Studio(data.kind === "file" ? fileSource(data.resources ?? {}) : gallerySource);
+    const turn = (): void => {
+      const ref = data.show ?? decodeURIComponent(location.hash.slice(1));
+      if (ref) studio.open(ref);
+      else studio.browse();
+    };
+    addEventListener("popstate", turn);
+    return turn();
+  }
+  const host = new Host({
+    input: (args) => studio.asked(args),
+    result: (answer) => studio.answered(answer),
+    cancelled: () => studio.cancelled(),
+    context: (changed) => studio.context(changed),
+    teardown: () => studio.end(),
+  });
+  studio = new Studio(host);
+  place.append(h("div", { class: "skeleton", "aria-hidden": "true" }));
+  // A host that does not speak this protocol leaves the page as it is: the text of the answer stands beside it.
+  await host.start().catch(() => studio.tell("This client does not let the studio start.", "The answer stands in the conversation."));
+}
+
+void start();

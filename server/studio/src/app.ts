@@ -1,0 +1,26 @@
+// What the parts of the view share: where to read, and whom to tell.
+import { h } from "./dom";
+import type { Pictures } from "./pictures";
+import type { Source } from "./source";
+import type { Job } from "./types";
+
+export interface App {
+  source: Source;
+  pictures: Pictures;
+  /** Say something that a screen reader reads out, once. */
+  announce(text: string): void;
+  /** Show a picture, and perhaps those that came with it. */
+  open(ref: string, set?: string[]): void;
+  /** Follow a job until its end. */
+  follow(job: Job): void;
+  /** Show all pictures. */
+  browse(): void;
+}
+
+/** A short note under what it is about; empty it says nothing. */
+export const note = (): HTMLParagraphElement => h("p", { class: "note", hidden: true });
+
+export function say(element: HTMLElement, text: string): void {
+  element.textContent = text;
+  element.hidden = !text;
+}

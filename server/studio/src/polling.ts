@@ -1,0 +1,50 @@
+// Asking again how a job stands: at once, then ever less often; not while nobody looks; never after the end.
+
+const FIRST_MS = 700;
+const MOST_MS = 3000;
+const GROWTH = 1.4;
+
+/** Calls `look` until it gives true or `stop` is called. */
+export class Polling {
+  private timer = 0;
+  private wait = FIRST_MS;
+  private over = false;
+  private seen = true;
+  private asking = false;
+  private readonly watcher: IntersectionObserver;
+  private readonly wake = (): void => this.again(FIRST_MS);
+
+  constructor(private readonly look: () => Promise<boolean>) {
+    document.addEventListener("visibilitychange", this.wake);
+    this.watcher = new IntersectionObserver(([entry]) => {
+      const was = this.seen;
+      this.seen = entry?.isIntersecting ?? true;
+      if (this.seen && !was) this.wake();
+    });
+    this.watcher.observe(document.body);
+    this.again(0);
+  }
+
+  stop(): void {
+    this.over = true;
+    clearTimeout(this.timer);
+    this.watcher.disconnect();
+    document.removeEventListener("visibilitychange", this.wake);
+  }
+
+  private again(in_ms: number): void {
+    clearTimeout(this.timer);
+    if (this.over || this.asking || document.hidden || !this.seen) return;
+    this.timer = window.setTimeout(() => void this.turn(), in_ms);
+  }
+
+  private async turn(): Promise<void> {
+    this.asking = true;
+    // A look that fails is one more reason to look later, and nothing else.
+    const done = await this.look().catch(() => false);
+    this.asking = false;
+    if (done) return this.stop();
+    this.again(this.wait);
+    this.wait = Math.min(MOST_MS, this.wait * GROWTH);
+  }
+}

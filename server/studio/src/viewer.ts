@@ -1,0 +1,233 @@
+// One finished picture: compared with what it was made from, its facts, what can be done next, the line it stands in.
+import { type App, note, say } from "./app";
+import { Compare, type Side } from "./compare";
+import { button, copy, h, replace } from "./dom";
+import { line, tree } from "./line";
+import { type Content, json } from "./source";
+import { type Lineage, type Meta, type Relative, uriOf } from "./types";
+import { canTry, tryAgain } from "./variant";
+import { costWords, cut, secondsWords, when } from "./words";
+
+export class Viewer {
+  readonly element = h("section", { class: "viewer", "aria-label": "Result" });
+  private readonly compare: Compare;
+  private readonly head = h("div", { class: "head" });
+  private readonly facts = h("p", { class: "facts" });
+  private readonly others = h("div", { class: "others" });
+  private readonly actions = h("div", { class: "actions" });
+  private readonly note = note();
+  private readonly panel = h("div", { class: "panel", role: "group", "aria-label": "Another try", hidden: true });
+  private readonly history = h("div", { class: "history" });
+  private readonly details = h("div", { class: "details", hidden: true });
+  private ref = "";
+  private meta: Meta | null = null;
+  private lineage: Lineage | null = null;
+  private set: string[] = [];
+  private opened = false;
+
+  constructor(private readonly app: App) {
+    this.compare = new Compare(app.pictures);
+    this.element.append(
+      this.head, this.compare.element, this.facts, this.others, this.actions, this.note, this.panel, this.history, this.details,
+    );
+  }
+
+  /** Show a picture; two that came together without a line between them are compared with each other. */
+  async show(ref: string, set: string[], pair = false): Promise<void> {
+    if (ref !== this.ref) {
+      this.panel.hidden = true;
+      say(this.note, "");
+    }
+    this.ref = ref;
+    this.set = set;
+    const [meta, lineage] = await Promise.allSettled([
+      json<Meta>(this.app.source, uriOf(ref, "meta")),
+      json<Lineage>(this.app.source, uriOf(ref, "lineage")),
+    ]);
+    if (ref !== this.ref) return;
+    this.meta = meta.status === "fulfilled" ? meta.value : null;
+    this.lineage = lineage.status === "fulfilled" ? lineage.value : null;
+    if (meta.status === "rejected") say(this.note, (meta.reason as Error).message);
+    const parent = this.lineage?.ancestors.at(-1)?.ref ?? "";
+    const against = pair && set.length === 2 ? (set.find((one) => one !== ref) ?? "") : parent;
+    const name = (of: string, word: string): string => (against === parent ? word : of);
+    const after: Side = { ref, name: name(ref, "After"), alt: this.words };
+    const before: Side | null = against ? { ref: against, name: name(against, "Before"), alt: against } : null;
+    const size: [number, number] | undefined = this.meta?.width && this.meta.height ? [this.meta.width, this.meta.height] : undefined;
+    const drawn = this.compare.show(after, before, size, this.meta?.job.change?.where === "everywhere" ? 50 : 10);
+    this.draw();
+    await drawn;
+  }
+
+  // What the keys do; each also has a button.
+  undo(): void {
+    const parent = this.parent;
+    if (parent) this.pick(parent.ref);
+  }
+  step(by: number): void {
+    const all = this.relatives;
+    const next = all[all.findIndex((one) => one.ref === this.ref) + by];
+    if (next) this.pick(next.ref);
+  }
+  nextMode(): void {
+    this.compare.next();
+  }
+  hold(on: boolean): void {
+    this.compare.hold(on);
+  }
+  toggleDetails(): void {
+    this.details.hidden = !this.details.hidden;
+    this.draw();
+  }
+  toggleTree(): void {
+    this.opened = !this.opened;
+    this.draw();
+  }
+  variant(): void {
+    if (this.meta && canTry(this.app, this.meta)) void tryAgain(this.app, this.meta, this.panel);
+  }
+  async edit(): Promise<void> {
+    const { source } = this.app;
+    const ask = `Edit ${this.ref}: `;
+    source.tell?.(this.context);
+    try {
+      if (source.say) {
+        await source.say(`The next edit starts from ${this.ref}.`);
+        return this.tell("Said in the conversation. Now write there what to change.");
+      }
+    } catch {
+      // A client that declines is as one without.
+    }
+    const copied = await copy(ask);
+    this.tell(`${copied ? "Copied" : "Write this"} for your assistant: ${ask}…`);
+  }
+  async copyPrompt(): Promise<void> {
+    const copied = await copy(this.words);
+    this.tell(copied ? "The prompt was copied." : `The clipboard cannot be reached; the prompt: ${this.words}`);
+  }
+  async download(): Promise<void> {
+    const base = this.ref.replace("/", "-");
+    const kind = (content: Content): string => ("blob" in content ? (content.blob.type.split("/")[1] ?? "png").replace("jpeg", "jpg") : "json");
+    try {
+      let partly = "";
+      const content = await this.app.source.read(uriOf(this.ref)).catch((error: Error) => {
+        partly = error.message;
+        return this.app.source.read(uriOf(this.ref, "preview"));
+      });
+      await this.app.source.download(`${base}.${kind(content)}`, content);
+      this.tell(partly ? `Only the preview could be had: ${partly}` : "Given to be saved.");
+    } catch (error) {
+      this.tell(`${(error as Error).message}${this.meta?.path ? ` The file lies at ${this.meta.path}` : ""}`);
+    }
+  }
+
+  private get words(): string {
+    return this.ref.endsWith("/0") ? "the source as it was sent" : (this.meta?.job.prompt ?? this.ref);
+  }
+
+  private get context(): string {
+    return `In the studio the person looks at ${this.ref} (${cut(this.words, 200)}). "This picture" means it: the next edit takes image='${this.ref}'.`;
+  }
+
+  private get parent(): Relative | undefined {
+    return this.lineage?.ancestors.at(-1);
+  }
+
+  private get self(): Relative {
+    const prompt = this.meta?.job.prompt;
+    return prompt ? { ref: this.ref, prompt } : { ref: this.ref };
+  }
+
+  private get relatives(): Relative[] {
+    const made = this.lineage?.descendants.filter((one) => one.parent === this.ref) ?? [];
+    return [...(this.lineage?.ancestors ?? []), this.self, ...made];
+  }
+
+  private pick(ref: string): void {
+    this.app.open(ref);
+    this.ref = ref;
+    this.app.source.tell?.(this.context);
+  }
+
+  private tell(text: string): void {
+    say(this.note, text);
+    this.app.announce(text);
+  }
+
+  private draw(): void {
+    const { source } = this.app;
+    const job = this.meta?.job;
+    const isSource = this.ref.endsWith("/0");
+    const change = job?.change && !isSource ? `${job.change.percent} % changed, ${job.change.where}` : "";
+    const facts = isSource
+      ? [this.ref, this.meta?.width && `${this.meta.width} × ${this.meta.height}`]
+      : [this.ref, job?.provider, costWords(job?.cost), job?.seconds !== undefined && secondsWords(job.seconds), change];
+    replace(this.head, h("p", { class: "prompt" }, isSource ? "The source as it was sent" : cut(this.words, 400)));
+    this.facts.textContent = facts.filter(Boolean).join(" · ");
+    replace(this.others, ...(this.set.length > 1 ? this.set.map((one) => this.other(one)) : []));
+    replace(
+      this.actions,
+      !source.whole && button("edit", "Edit this", () => void this.edit(), { class: "main" }),
+      this.parent && button("undo", "Undo", () => this.undo(), { title: "Go back to the picture before" }),
+      canTry(this.app, this.meta) && !isSource && button("again", "Try again", () => this.variant(), { title: "The same words with another seed; tells the price first" }),
+      button("download", "Download", () => void this.download()),
+      !isSource && button("copy", "Copy prompt", () => void this.copyPrompt()),
+      button("details", "Details", () => this.toggleDetails(), { "aria-expanded": String(!this.details.hidden) }),
+      !source.whole && button("browse", "All pictures", () => this.app.browse()),
+    );
+    this.drawHistory();
+    if (!this.details.hidden) replace(this.details, this.table());
+  }
+
+  private other(ref: string): Node {
+    const item = button(`set-${ref}`, "", () => this.app.open(ref, this.set), {
+      "aria-label": ref, title: ref, "aria-current": ref === this.ref && "true",
+    });
+    item.append(this.app.pictures.lazy(uriOf(ref, "thumb"), ""));
+    return item;
+  }
+
+  private drawHistory(): void {
+    const { lineage } = this;
+    if (!lineage) return replace(this.history);
+    const row = line(this.app, lineage, this.self);
+    const place = h("div", {});
+    replace(
+      this.history,
+      row,
+      row && button("tree", "Tree", () => this.toggleTree(), { "aria-expanded": String(this.opened), title: "All edits of the same source" }),
+      place,
+    );
+    if (this.opened)
+      tree(this.app, lineage, this.ref).then(
+        (shown) => replace(place, shown),
+        (error: Error) => replace(place, h("p", { class: "note" }, error.message)),
+      );
+  }
+
+  private table(): Node {
+    const { meta } = this;
+    const job = meta?.job;
+    const rows: [string, unknown][] = [
+      ["Reference", this.ref],
+      ["Size", meta?.width && `${meta.width} × ${meta.height} px`],
+      ["Seed", meta?.seed],
+      ["Made by", job?.provider],
+      ["Cost", costWords(job?.cost)],
+      ["Made", when(job?.created_at)],
+      ["Took", job?.seconds !== undefined && secondsWords(job.seconds)],
+      ["Edits from the source", job?.depth],
+      ["Sharpness", job?.change && `${job.change.sharpness} of before`],
+      ["Kept the same", job?.keep],
+      ["File", meta?.path],
+      ["Warnings", job?.warnings?.join(" ")],
+    ];
+    return h(
+      "dl",
+      {},
+      ...rows.flatMap(([name, value]) =>
+        value === undefined || value === "" || value === false ? [] : [h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))],
+      ),
+    );
+  }
+}

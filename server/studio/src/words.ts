@@ -1,0 +1,51 @@
+// Words for people: costs, times, states. Pure.
+import type { Cost, Failure, Status } from "./types";
+
+export const STATES: Record<Status, string> = {
+  pending: "Queued",
+  processing: "Running",
+  completed: "Done",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  unknown: "Unknown",
+};
+
+export function costWords(cost?: Cost): string {
+  if (!cost) return "";
+  if (cost.amount === undefined) return "cost not known";
+  if (Number(cost.amount) === 0) return "free";
+  const plural = cost.unit === "credit" && Number(cost.amount) !== 1 ? "s" : "";
+  return `${cost.amount} ${cost.unit}${plural}`;
+}
+
+export const BILLED: Record<string, string> = {
+  no: "Nothing was charged.",
+  yes: "It was charged.",
+  unknown: "It may have been charged.",
+};
+
+export const failureWords = (failure: Failure): string => `${failure.message} ${BILLED[failure.billed] ?? ""}`.trim();
+
+export function secondsWords(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+export function when(iso?: string): string {
+  const at = iso ? new Date(iso) : null;
+  return at && !Number.isNaN(at.getTime()) ? at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "";
+}
+
+export const cut = (text: string, most: number): string => (text.length > most ? text.slice(0, most - 1) + "…" : text);
+
+/** Add exact decimals as they are written: money is no floating point number. */
+export function sum(amounts: string[]): string {
+  const places = Math.max(0, ...amounts.map((amount) => amount.split(".")[1]?.length ?? 0));
+  const total = amounts.reduce((so_far, amount) => {
+    const [whole = "0", part = ""] = amount.split(".");
+    return so_far + BigInt(whole + part.padEnd(places, "0"));
+  }, 0n);
+  const digits = total.toString().padStart(places + 1, "0");
+  const written = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;
+  return written.includes(".") ? written.replace(/\.?0+$/, "") : written;
+}
