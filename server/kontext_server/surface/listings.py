@@ -81,7 +81,7 @@ def _found(row: ImageRow) -> dict[str, Any]:
         "ref": str(row.ref),
         "uri": row.ref.uri,
         "label": row.label,
-        "prompt": _cut(row.prompt),
+        "prompt": cut(row.prompt),
         "created_at": row.created_at.isoformat(timespec="seconds"),
         "provider": row.provider,
         "width": row.output.facts.width,
@@ -137,12 +137,13 @@ def _relative(one: Relative) -> dict[str, Any]:
     facts = {
         "ref": str(one.ref),
         "uri": one.ref.uri,
-        "prompt": _cut(one.prompt) or None,
+        "prompt": cut(one.prompt) or None,
         "created_at": one.created_at.isoformat(timespec="seconds"),
         "parent": one.parent,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Give a prompt as a list tells it."""
     return text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"

@@ -20,12 +20,13 @@ from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import answers, listings, provider_sheet
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
-from kontext_tools.choosing import KEY_VARIABLES
+from kontext_tools.choosing import AUTO, KEY_VARIABLES
 from kontext_tools.errors import InvalidArgument, KontextError, ResultInvalid
 from kontext_tools.finding import Search
+from kontext_tools.jobs import Job
 from kontext_tools.references import Ref
 from kontext_tools.stores.finds import ImageRow
-from kontext_tools.views import Call
+from kontext_tools.views import Call, View
 
 PAGE = 50
 PREVIEW_PX = 768
@@ -133,7 +134,7 @@ class Resources:
     async def _content(self, uri: str) -> types.TextResourceContents | types.BlobResourceContents | None:
         if uri == JOBS_URI:
             views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
-            return _json(uri, {"jobs": [answers.job_fields(view, self._app.places) for view in views]})
+            return _json(uri, {"jobs": [self._listed_job(view) for view in views]})
         if uri == PROVIDERS_URI:
             return _json(uri, self._providers())
         if uri == USAGE_URI:
@@ -141,11 +142,18 @@ class Resources:
         if uri == GUIDE_URI:
             return types.TextResourceContents(uri=uri, text=GUIDE, mime_type=MARKDOWN)
         if job := _JOB_URI.fullmatch(uri):
-            view = await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))
-            return _json(uri, answers.job_fields(view, self._app.places, full=True))
+            return _json(uri, self._whole_job(await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))))
         if image := _IMAGE_URI.fullmatch(uri):
             return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
         return None
+
+    def _listed_job(self, view: View) -> dict[str, Any]:
+        prompt = listings.cut(view.job.edit.prompt)
+        return {**answers.job_fields(view, self._app.places), **_made(view.job), "prompt": prompt}
+
+    def _whole_job(self, view: View) -> dict[str, Any]:
+        arguments = {} if view.job.plan is not None else {"arguments": _arguments(view.job)}
+        return {**answers.job_fields(view, self._app.places, full=True), **_made(view.job), **arguments}
 
     def _providers(self) -> dict[str, Any]:
         offers = self._app.offers
@@ -163,7 +171,7 @@ class Resources:
             return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, str(ref))))
         if form == "meta":
             view = await self._app.studio.get_status(ref.job_id, Call(owner=LOCAL_OWNER))
-            fields = answers.job_fields(view, self._app.places, full=True)
+            fields = self._whole_job(view)
             await self._app.studio.image(LOCAL_OWNER, str(ref))
             told = [*fields["images"], *answers.source_fields(view.job, self._app.places)]
             mine = next(image for image in told if image["ref"] == str(ref))
@@ -202,6 +210,29 @@ def _listed(row: ImageRow, priority: float) -> types.Resource:
             priority=round(priority, 2), last_modified=row.created_at.isoformat(timespec="seconds")
         ),
     )
+
+
+def _made(job: Job) -> dict[str, str]:
+    return {"tool": job.tool, "created_at": job.created_at.isoformat(timespec="seconds")}
+
+
+def _arguments(job: Job) -> dict[str, Any]:
+    """Give what its caller set that shapes the picture, by the tools' names, so that a variant can be asked for.
+
+    The image is told by a reference of ours or not at all, never as it was given: that may be a path, an address
+    with a signature, or the picture itself.
+    """
+    edit, source = job.edit, job.source
+    image = None
+    if source is not None:
+        image = source.parent or (None if source.blob is None else str(Ref(job_id=job.id, n=0)))
+    asked = {
+        "prompt": edit.prompt,
+        "image": image,
+        **{name: value for name, value in edit.parameters().items() if name in edit.given},
+        "provider": edit.provider if "provider" in edit.given and edit.provider != AUTO else None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _json(uri: str, data: dict[str, Any]) -> types.TextResourceContents:

@@ -147,6 +147,9 @@ async def test_the_lists_answer_with_json_that_says_what_they_hold(tmp_path: Pat
                 "sha256",
                 "timeline",
                 "next",
+                "tool",
+                "created_at",
+                "arguments",
             ],
         }
     )
