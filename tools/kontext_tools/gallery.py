@@ -111,8 +111,12 @@ class Gallery:
 
     async def image(self, owner: str, text: str) -> tuple[bytes, str]:
         """Give an own image's bytes as delivered, and their media type. Raises `UnknownRef`, `ResultInvalid`."""
-        picture = _picture(await self._inputs.find(owner, _ref(text)))
+        picture = await self.picture(owner, text)
         return await self._shelf.read(picture.blob, picture.facts), picture.facts.media_type
+
+    async def picture(self, owner: str, text: str) -> Picture:
+        """Give an own image's facts without reading its bytes. Raises `UnknownRef`."""
+        return _picture(await self._inputs.find(owner, _ref(text)))
 
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""

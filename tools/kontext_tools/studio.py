@@ -200,6 +200,10 @@ class Studio:
         """Give an own image's bytes as delivered, and their media type. Raises `UnknownRef`, `ResultInvalid`."""
         return await self._gallery.image(owner, text)
 
+    async def picture(self, owner: str, text: str) -> Picture:
+        """Give an own image's facts without reading its bytes. Raises `UnknownRef`."""
+        return await self._gallery.picture(owner, text)
+
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
         return await self._gallery.preview(job, longest_px)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
@@ -21,7 +22,7 @@ from kontext_server.surface import answers, listings, provider_sheet
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.choosing import AUTO, KEY_VARIABLES
-from kontext_tools.errors import InvalidArgument, KontextError, ResultInvalid
+from kontext_tools.errors import InvalidArgument, KontextError, NotFound, ResultInvalid
 from kontext_tools.finding import Search
 from kontext_tools.jobs import Job
 from kontext_tools.references import Ref
@@ -89,6 +90,15 @@ TEMPLATES = [
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What one resource holds: text, or bytes as they are."""
+
+    uri: str
+    media_type: str
+    data: str | bytes
+
+
 class Resources:
     """The resources of one app."""
 
@@ -113,25 +123,47 @@ class Resources:
         return types.ListResourcesResult(resources=resources, next_cursor=finds.next_cursor)
 
     async def read(self, uri: str, *, protocol_version: str) -> types.ReadResourceResult:
-        """Give one resource.
+        """Give one resource as the protocol does, bytes as base64.
 
         Raises:
             MCPError: there is none of that address, or its file was changed or removed.
         """
         try:
-            content = await self._content(uri)
+            content = await self.content(uri)
         except ResultInvalid as invalid:
             raise MCPError(types.INTERNAL_ERROR, invalid.failure.message) from None
         except KontextError:
-            content = None
-        if content is None:
             modern = protocol_version in MODERN_PROTOCOL_VERSIONS
             code = types.INVALID_PARAMS if modern else NOT_FOUND_LEGACY
             data = {"uri": uri} if _PLAIN_URI.fullmatch(uri) else None
-            raise MCPError(code, "There is no resource of that address.", data)
-        return types.ReadResourceResult(contents=[content])
+            raise MCPError(code, _NOT_THERE, data) from None
+        return types.ReadResourceResult(contents=[await _on_the_wire(content)])
 
-    async def _content(self, uri: str) -> types.TextResourceContents | types.BlobResourceContents | None:
+    async def content(self, uri: str) -> Content:
+        """Give what one resource holds.
+
+        Raises:
+            NotFound: there is none of that address.
+            UnknownRef: of an image that is not there.
+            ResultInvalid: its file was changed or removed.
+        """
+        content = await self._content(uri)
+        if content is None:
+            raise NotFound(_NOT_THERE, fix="Take an address from resources/list or from an answer.")
+        return content
+
+    async def tag(self, uri: str) -> str | None:
+        """Give what names the bytes behind an image's address and changes with them, without reading them.
+
+        `None` for what is no picture. Raises `UnknownRef` of an image that is not there.
+        """
+        image = _IMAGE_URI.fullmatch(uri)
+        if image is None or image[3] in _JSON_FORMS:
+            return None
+        picture = await self._app.studio.picture(LOCAL_OWNER, f"{image[1]}/{image[2]}")
+        return "-".join((picture.facts.sha256, image[3] or "delivered"))
+
+    async def _content(self, uri: str) -> Content | None:
         if uri == JOBS_URI:
             views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
             return _json(uri, {"jobs": [self._listed_job(view) for view in views]})
@@ -140,7 +172,7 @@ class Resources:
         if uri == USAGE_URI:
             return _json(uri, answers.usage_fields(*await self._app.studio.usage(LOCAL_OWNER)))
         if uri == GUIDE_URI:
-            return types.TextResourceContents(uri=uri, text=GUIDE, mime_type=MARKDOWN)
+            return Content(uri=uri, media_type=MARKDOWN, data=GUIDE)
         if job := _JOB_URI.fullmatch(uri):
             return _json(uri, self._whole_job(await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))))
         if image := _IMAGE_URI.fullmatch(uri):
@@ -164,9 +196,7 @@ class Resources:
             "not_configured": {name: f"set {variable}" for name, variable in absent.items()},
         }
 
-    async def _image(
-        self, uri: str, ref: Ref, form: str | None
-    ) -> types.TextResourceContents | types.BlobResourceContents:
+    async def _image(self, uri: str, ref: Ref, form: str | None) -> Content:
         if form == "lineage":
             return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, str(ref))))
         if form == "meta":
@@ -181,10 +211,11 @@ class Resources:
             data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), "image/jpeg"
         elif form == "thumb":
             data, media_type = await anyio.to_thread.run_sync(images.thumbnail, data, THUMB_PX), "image/webp"
-        blob = await anyio.to_thread.run_sync(lambda: base64.b64encode(data).decode("ascii"))
-        return types.BlobResourceContents(uri=uri, blob=blob, mime_type=media_type)
+        return Content(uri=uri, media_type=media_type, data=data)
 
 
+_JSON_FORMS = ("meta", "lineage")
+_NOT_THERE = "There is no resource of that address."
 _NO_CURSOR = "That cursor is not one of this list."
 _FIXED = [
     types.Resource(name=name, title=title, uri=uri, description=description, mime_type=mime_type)
@@ -235,5 +266,13 @@ def _arguments(job: Job) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _json(uri: str, data: dict[str, Any]) -> types.TextResourceContents:
-    return types.TextResourceContents(uri=uri, text=json.dumps(data, ensure_ascii=False, indent=1), mime_type=JSON)
+def _json(uri: str, data: dict[str, Any]) -> Content:
+    return Content(uri=uri, media_type=JSON, data=json.dumps(data, ensure_ascii=False, indent=1))
+
+
+async def _on_the_wire(content: Content) -> types.TextResourceContents | types.BlobResourceContents:
+    data = content.data
+    if isinstance(data, str):
+        return types.TextResourceContents(uri=content.uri, text=data, mime_type=content.media_type)
+    blob = await anyio.to_thread.run_sync(lambda: base64.b64encode(data).decode("ascii"))
+    return types.BlobResourceContents(uri=content.uri, blob=blob, mime_type=content.media_type)
