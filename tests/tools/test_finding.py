@@ -70,6 +70,7 @@ OTHERS = [
     Search(query="cat"),
     Search(query="car", since="7d"),
     Search(query="car", derived_from="car-4k7q/1"),
+    Search(query="car", provider="bfl"),
 ]
 
 

@@ -38,17 +38,18 @@ class Search:
     query: str = ""
     since: str = ""
     derived_from: str = ""
+    provider: str = ""
 
     @property
     def mark(self) -> str:
         """What a cursor knows it by."""
         texts = [" ".join(text.lower().split()) for text in (self.query, self.since, self.derived_from)]
-        return hashlib.sha256(json.dumps(texts).encode("utf-8", "replace")).hexdigest()[:8]
+        return hashlib.sha256(json.dumps([*texts, self.provider]).encode("utf-8", "replace")).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One way to understand a search; `wanted` lacks the descent, which is the same in all."""
+    """One way to understand a search; `wanted` lacks the descent and the provider, which are the same in all."""
 
     form: Form
     wanted: Wanted

@@ -86,7 +86,7 @@ class Gallery:
             reading, before = parse_cursor(search, cursor)
             ways = (reading,)
         for reading in ways:
-            wanted = replace(reading.wanted, derived_from=derived_from)
+            wanted = replace(reading.wanted, derived_from=derived_from, provider=search.provider or None)
             page = await self._store.images(owner, wanted, limit=limit, before=before)
             if page.rows:
                 following = None if page.last is None else cursor_of(search, reading, page.last)

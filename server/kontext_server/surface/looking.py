@@ -1,13 +1,15 @@
 """The tools that only read images, find_images and view_images: their words, their arguments, their verbs.
 
-What it is not: the shapes of their answers (`listings`) or the work (`kontext_tools.gallery`). Above: tools. Below:
-tool, listings, studio.
+What it is not: the shapes of their answers (`listings`) or the work (`kontext_tools.gallery`). Above: tools, resources.
+Below: tool, reading, listings, studio.
 """
 
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from functools import partial
+from urllib.parse import parse_qsl
 
 import anyio.to_thread
 import mcp_types as types
@@ -15,6 +17,7 @@ import mcp_types as types
 from kontext_server.app import App
 from kontext_server.surface import listings
 from kontext_server.surface.arguments import Arguments, Kind, Parameter
+from kontext_server.surface.reading import read
 from kontext_server.surface.tool import Tool, result, tool
 from kontext_tools.finding import Search
 from kontext_tools.views import Call
@@ -69,6 +72,11 @@ CURSOR = Parameter(
     description="The next_cursor of the answer before.",
 )
 FIND_IMAGES = (QUERY, SINCE, DERIVED_FROM, LIMIT, CURSOR)
+_PROVIDER = Parameter(name="provider", kind=Kind.NAME, default="", max_chars=100, description="Its exact name.")
+_OF_AN_ADDRESS = tuple(
+    replace(parameter, aliases=())
+    for parameter in (QUERY, SINCE, DERIVED_FROM, replace(LIMIT, default=MOST_FOUND), CURSOR, _PROVIDER)
+)
 VIEW_IMAGES = (
     Parameter(
         name="refs",
@@ -140,6 +148,23 @@ def _view_images(app: App) -> Tool:
 def search_of(arguments: Arguments) -> Search:
     """Give the search that a call's arguments ask for."""
     return Search(query=arguments["query"], since=arguments["since"], derived_from=arguments["derived_from"])
+
+
+def arguments_in(query: str) -> Arguments | None:
+    """Read what an address asks of find_images (RFC 6570, `{?query,since,…}`), and who shall have made it.
+
+    Gives `None` where it is no query, or says a thing twice.
+
+    Raises:
+        InvalidArgument: a name or a value that is not taken.
+    """
+    try:
+        pairs = parse_qsl(
+            query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=len(_OF_AN_ADDRESS)
+        )
+    except ValueError:
+        return None
+    return None if len(dict(pairs)) < len(pairs) else read(_OF_AN_ADDRESS, dict(pairs))
 
 
 def _shown(jpeg: bytes) -> types.ImageContent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio.to_thread
@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.surface import answers, listings, provider_sheet
+from kontext_server.surface import answers, listings, looking, provider_sheet
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.choosing import AUTO, KEY_VARIABLES
@@ -39,6 +39,8 @@ _IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(previ
 _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 _PLAIN_URI = re.compile(r"[!-~]{1,200}")
 """The protocol has the address that is not there told back (resources, error handling); only one that is such."""
+IMAGES_URI = "kontext://images"
+"""With a query a search: the studio's own address, which no template tells. A model has find_images."""
 JOBS_URI = "kontext://jobs"
 PROVIDERS_URI = "kontext://providers"
 USAGE_URI = "kontext://usage"
@@ -164,6 +166,9 @@ class Resources:
         return "-".join((picture.facts.sha256, image[3] or "delivered"))
 
     async def _content(self, uri: str) -> Content | None:
+        address, _, query = uri.partition("?")
+        if address == IMAGES_URI:
+            return await self._found(uri, query)
         if uri == JOBS_URI:
             views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
             return _json(uri, {"jobs": [self._listed_job(view) for view in views]})
@@ -178,6 +183,17 @@ class Resources:
         if image := _IMAGE_URI.fullmatch(uri):
             return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
         return None
+
+    async def _found(self, uri: str, query: str) -> Content | None:
+        """Give a page of a search, as find_images gives it; for a view, which asks the reader of addresses alone."""
+        arguments = looking.arguments_in(query)
+        if arguments is None:
+            return None
+        search = replace(looking.search_of(arguments), provider=arguments["provider"])
+        limit, cursor = arguments["limit"], arguments["cursor"]
+        finds = await self._app.studio.find_images(LOCAL_OWNER, search, limit=limit, cursor=cursor)
+        fields = listings.finds_fields(search, finds)
+        return _json(uri, {name: value for name, value in fields.items() if name != "next"})
 
     def _listed_job(self, view: View) -> dict[str, Any]:
         prompt = listings.cut(view.job.edit.prompt)

@@ -22,7 +22,7 @@ class ImageRow:
         output: its number and facts.
         label: of the job.
         prompt: of the job, as given.
-        provider: who made it.
+        provider: who made it; of a job that was passed on, that may be another than the job names.
         created_at: when it was kept, UTC.
         parent: the image that the job started from, `red-car-4k7q/1`, where that is an earlier result.
     """
@@ -50,12 +50,14 @@ class Wanted:
         any_word: whether one of the words is enough.
         since: kept then or later, UTC.
         derived_from: only what was made from this image, over any number of edits; `n` 0 is a job's source.
+        provider: only what this one made.
     """
 
     words: tuple[str, ...] = ()
     any_word: bool = False
     since: datetime | None = None
     derived_from: Ref | None = None
+    provider: str | None = None
 
 
 EVERYTHING = Wanted()

@@ -203,6 +203,43 @@ def m009_tasks(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX tasks_ends ON tasks (ends_us)")
 
 
+def m010_makers(db: sqlite3.Connection) -> None:
+    """Note of each image which provider made it, and make that a word of the index of words.
+
+    A job that was passed on names the last provider that was asked. An image's is that of the send which asked for it:
+    of those that begin at its number or before, the last one.
+    """
+    first = "CASE WHEN JSON_VALID(sends.doc) THEN JSON_EXTRACT(sends.doc, '$.first_output') END"
+    maker = f"""COALESCE(
+            (SELECT sends.provider FROM sends WHERE sends.job_id = outputs.job_id AND {first} <= outputs.n
+                ORDER BY {first} DESC LIMIT 1),
+            (SELECT jobs.provider FROM jobs WHERE jobs.id = outputs.job_id))"""  # noqa: S608  # constants
+    words = """INSERT INTO image_words (rowid, owner, provider, label, prompt, keep)
+        SELECT outputs.place, HEX(jobs.owner), HEX(outputs.provider), jobs.label, jobs.prompt,
+            CASE WHEN JSON_VALID(jobs.doc) THEN JSON_EXTRACT(jobs.doc, '$.edit.keep') END
+        FROM outputs JOIN jobs ON jobs.id = outputs.job_id"""
+    for statement in (
+        "DROP TRIGGER outputs_are_found",
+        "DROP TABLE image_words",
+        "ALTER TABLE outputs ADD COLUMN provider TEXT",
+        f"UPDATE outputs SET provider = {maker}",  # noqa: S608  # constant
+        """CREATE VIRTUAL TABLE image_words USING fts5 (
+            owner, provider, label, prompt, keep, tokenize = 'porter unicode61 remove_diacritics 2', prefix = '1 2 3'
+        )""",
+        words,
+        f"""CREATE TRIGGER outputs_are_found AFTER INSERT ON outputs BEGIN
+            UPDATE outputs SET provider = {maker}, place = CASE
+                    WHEN NOT EXISTS (SELECT 1 FROM outputs WHERE place = new.created_us) THEN new.created_us
+                    ELSE (SELECT MIN(taken.place) + 1 FROM outputs AS taken WHERE taken.place >= new.created_us
+                        AND NOT EXISTS (SELECT 1 FROM outputs WHERE place = taken.place + 1))
+                END
+                WHERE job_id = new.job_id AND n = new.n;
+            {words} WHERE outputs.job_id = new.job_id AND outputs.n = new.n;
+        END""",  # noqa: S608  # constants
+    ):
+        db.execute(statement)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_sends_outputs_ledger,
     m002_gates,
@@ -213,6 +250,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_plans,
     m008_journal,
     m009_tasks,
+    m010_makers,
 )
 
 

@@ -1,14 +1,17 @@
-"""The SQLite store's lists of images: by words, by time, by descent. Above: sqlite. Below: sqlite_reads, records.
+"""The SQLite store's lists of images: by words, by time, by descent, by who made them. Above: sqlite. Below:
+sqlite_reads, records.
 
 What this is: three ways to the same page. Without words it is a walk of the index of places; with words the full-text
 index is walked from the newest on and stops at the page's end, however many images hold them; by descent the few that
-there are, are sorted. Each asks the owner; the owner is a word of the index too, so that another's images cost nothing.
+there are, are sorted. Each asks the owner; the owner and the provider are words of the index too, so that another's
+images cost nothing.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kontext_tools.references import Ref
@@ -17,7 +20,7 @@ from kontext_tools.stores.finds import ImageRow, Page, Wanted
 from kontext_tools.stores.sqlite_reads import OUTPUT, output_from
 
 _COLUMNS = (
-    "outputs.place, outputs.job_id, outputs.created_us, jobs.label, jobs.prompt, jobs.provider, jobs.parent, "
+    "outputs.place, outputs.job_id, outputs.created_us, jobs.label, jobs.prompt, outputs.provider, jobs.parent, "
     + (", ".join(f"outputs.{name}" for name in OUTPUT.split(", ")))
 )
 _OF_JOBS = "CROSS JOIN jobs ON jobs.id = outputs.job_id"
@@ -54,9 +57,11 @@ def images(db: sqlite3.Connection, owner: str, wanted: Wanted, *, limit: int, be
         limit: at most so many.
         before: the place that the page before ended at.
     """
-    match = _match(owner, wanted)
-    if wanted.words and match is None:
+    words = _words(wanted)
+    if wanted.words and not words:
         return Page()
+    by_descent = wanted.derived_from is not None
+    match = _match(owner, replace(wanted, provider=None) if by_descent else wanted, words)
     values: dict[str, Any] = {"owner": owner, "limit": limit + 1, "match": match, "most_jobs": _EVERY_JOB}
     head, source, place, where = "", "outputs", "outputs.place", ["outputs.owner = :owner"]
     if wanted.derived_from is not None:
@@ -71,6 +76,9 @@ def images(db: sqlite3.Connection, owner: str, wanted: Wanted, *, limit: int, be
     elif match is not None:
         source, place = "image_words CROSS JOIN outputs ON outputs.place = image_words.rowid", "image_words.rowid"
         where.append("image_words MATCH :match")
+    if wanted.provider is not None:
+        where.append("outputs.provider = :provider")
+        values["provider"] = wanted.provider
     if wanted.since is not None:
         # The place is never earlier than the time; where another image had it, a little later.
         where += [f"{place} >= :since", "outputs.created_us >= :since"]
@@ -117,18 +125,24 @@ def _seed(db: sqlite3.Connection, owner: str, ref: Ref) -> tuple[str, dict[str, 
     return "id = :seed", {"seed": ref.job_id}
 
 
-def _match(owner: str, wanted: Wanted) -> str | None:
-    """Give the words as a full-text query, each quoted, the last as a beginning; `None` where no word has a letter.
+def _words(wanted: Wanted) -> list[str]:
+    """Give the words that can be looked for: one without letter or digit would match nothing and take all with it."""
+    return [word for word in map(_clean, wanted.words) if any(char.isalnum() for char in word)]
 
-    Syntax: SQLite's FTS5, "Full-text Query Syntax". A quoted text is never syntax; one without letter or digit would
-    match nothing and take all the others with it.
+
+def _match(owner: str, wanted: Wanted, words: Sequence[str]) -> str | None:
+    """Give what the index is asked, as a full-text query, the last word as a beginning; `None` where that is nothing.
+
+    Syntax: SQLite's FTS5, "Full-text Query Syntax". A quoted text is never syntax.
     """
-    words = [word for word in map(_clean, wanted.words) if any(char.isalnum() for char in word)]
-    if not words:
-        return None
-    quoted = ['"{}"'.format(word.replace('"', '""')) for word in words]
-    between = " OR " if wanted.any_word else " AND "
-    return f'owner : "{owner.encode().hex()}" AND {{label prompt keep}} : ({between.join(quoted)} *)'
+    asked = list[str]()
+    if wanted.provider is not None:
+        asked.append(f'provider : "{wanted.provider.encode().hex()}"')
+    if words:
+        quoted = ['"{}"'.format(word.replace('"', '""')) for word in words]
+        between = " OR " if wanted.any_word else " AND "
+        asked.append(f"{{label prompt keep}} : ({between.join(quoted)} *)")
+    return " AND ".join([f'owner : "{owner.encode().hex()}"', *asked]) if asked else None
 
 
 def _clean(word: str) -> str:

@@ -1,0 +1,182 @@
+"""Who made an image: kept with it, a word of the index, whatever its job says later."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from kontext_tools.budget import Caps
+from kontext_tools.references import Ref
+from kontext_tools.stores import schema, sqlite_finds
+from kontext_tools.stores.base import Handover
+from kontext_tools.stores.finds import ImageRow, Wanted
+from kontext_tools.stores.sqlite import SqliteStore
+from support.fake_clock import START
+from support.rows import a_job, admit, an_output, claim_all
+
+pytestmark = pytest.mark.anyio
+
+
+def refs(rows: Sequence[ImageRow]) -> list[str]:
+    return [str(row.ref) for row in rows]
+
+
+def insert(
+    db: sqlite3.Connection, n: int, *, provider: str = "fal", prompt: str = "a red car", parent: str | None = None
+) -> None:
+    """Write a job with one image as any program may, without a send."""
+    job_id = f"car-{n:04}"
+    db.execute(
+        """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
+            key_digest, doc) VALUES (?, 'ann', 'edit_image', 'completed', '', ?, ?, ?, ?, '', '', '{}')""",
+        (job_id, prompt, provider, parent, n),
+    )
+    keep(db, job_id, us=n)
+
+
+def keep(db: sqlite3.Connection, job_id: str, n: int = 1, *, us: int) -> None:
+    db.execute(
+        """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
+            VALUES (?, ?, 'ann', ?, '', 'image/png', 1, 1, 1, '')""",
+        (job_id, n, us),
+    )
+
+
+def found(db: sqlite3.Connection, limit: int = 9, before: int | None = None, **wanted: object) -> list[str]:
+    asked = Wanted(**wanted)  # pyright: ignore[reportArgumentType]  # fields by name
+    return refs(sqlite_finds.images(db, "ann", asked, limit=limit, before=before).rows)
+
+
+async def test_an_image_is_its_own_sends_providers_also_where_its_job_was_passed_on_after_it(
+    store: SqliteStore,
+) -> None:
+    await admit(store, a_job(sends=2))
+    first, second = await claim_all(store, lease_until=START + timedelta(minutes=1))
+    assert await store.save(first.send, now=START, release=False, outputs=[an_output(1)])
+    queued = replace(second.send, provider="bfl")
+    other = Handover(sends=(queued,), provider="bfl", model="m", request={}, warning="w")
+    assert await store.hand_over(second.send, other, caps=Caps.none(), now=START)
+    (again,) = await claim_all(store, now=START, lease_until=START + timedelta(minutes=1))
+    later = START + timedelta(seconds=1)
+    assert await store.save(again.send, now=later, release=False, outputs=[an_output(2)])
+    job = await store.any_job("red-car-4k7q")
+    assert job is not None and job.provider == "bfl"
+    page = await store.images("ann", limit=9)
+    assert [(str(row.ref), row.provider) for row in page.rows] == snapshot(
+        [("red-car-4k7q/2", "bfl"), ("red-car-4k7q/1", "fal")]
+    )
+    for provider, ref in (("fal", "red-car-4k7q/1"), ("bfl", "red-car-4k7q/2")):
+        for words in ((), ("car",)):
+            wanted = Wanted(provider=provider, words=words)
+            assert refs((await store.images("ann", wanted, limit=9)).rows) == [ref]
+
+
+def test_one_providers_images_are_found_by_words_time_descent_and_pages() -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        schema.migrate(db)
+        insert(db, 1)
+        insert(db, 2, provider="bfl", parent="car-0001/1")
+        insert(db, 3, provider="core.today", prompt="the sea", parent="car-0002/1")
+        insert(db, 4, provider="bfl", prompt="the sea", parent="car-0003/1")
+        assert found(db, provider="bfl") == ["car-0004/1", "car-0002/1"]
+        assert found(db, provider="core.today") == ["car-0003/1"]
+        assert found(db, provider="bfl", words=("sea",)) == ["car-0004/1"]
+        assert found(db, provider="bfl", words=("sea", "lake"), any_word=True) == ["car-0004/1"]
+        assert found(db, provider="bfl", words=("--",)) == []
+        of = Ref(job_id="car-0001", n=1)
+        assert found(db, provider="bfl", derived_from=of) == ["car-0004/1", "car-0002/1"]
+        assert found(db, provider="bfl", derived_from=of, words=("car",)) == ["car-0002/1"]
+        assert found(db, provider="bfl", before=4) == ["car-0002/1"]
+        assert sqlite_finds.images(db, "bob", Wanted(provider="bfl"), limit=9, before=None).rows == ()
+
+
+@pytest.mark.parametrize("name", ["BFL", "bf", "bfl*", 'bfl" OR "fal', "bfls", "", "core", "today", "\x00"])
+def test_a_providers_name_means_itself_alone(name: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        schema.migrate(db)
+        insert(db, 1, provider="bfl")
+        insert(db, 2, provider="core.today")
+        assert found(db, provider=name) == []
+
+
+@pytest.mark.parametrize("words", [(), ("car",)])
+def test_a_page_of_the_few_that_one_provider_made_walks_over_no_others(words: tuple[str, ...]) -> None:
+    def steps(others: int) -> int:
+        with closing(sqlite3.connect(":memory:")) as db:
+            schema.migrate(db)
+            for n in range(1, 4):
+                insert(db, n, provider="bfl")
+            for n in range(4, 4 + others):
+                insert(db, n)
+            taken = list[int]()
+            db.set_progress_handler(lambda: taken.append(1), 1)
+            assert found(db, provider="bfl", words=words) == ["car-0003/1", "car-0002/1", "car-0001/1"]
+            db.set_progress_handler(None, 1)
+            return len(taken)
+
+    # One step for each of the others would be more than there are; segments of the index cost a few.
+    assert steps(800) < 800
+
+
+@pytest.mark.parametrize("wanted", [Wanted(provider="bfl"), Wanted(provider="bfl", words=("car",), since=START)])
+def test_one_providers_images_are_a_walk_of_the_index_of_words(tmp_path: Path, wanted: Wanted) -> None:
+    said: list[str] = []
+    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None)) as db:
+        schema.migrate(db)
+        db.set_trace_callback(said.append)
+        sqlite_finds.images(db, "ann", wanted, limit=9, before=5)
+        db.set_trace_callback(None)
+        asked = [statement for statement in said if not statement.startswith("--")]
+        plans = [row[3] for statement in asked for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert [plan.partition(" VIRTUAL")[0].partition(" USING")[0] for plan in plans] == snapshot(
+        ["SCAN image_words", "SEARCH outputs", "SEARCH jobs"]
+    )
+    assert "outputs_places (place=?)" in plans[1]
+
+
+def test_a_database_of_before_makers_were_kept_tells_them_by_its_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        with monkeypatch.context() as before:
+            before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:9])
+            schema.migrate(db)
+        insert(db, 1, provider="bfl")
+        for n, us in ((2, 2), (3, 3), (4, 4)):
+            keep(db, "car-0001", n, us=us)
+        insert(db, 5, provider="kkiai", prompt="the sea")
+        # A send of two images, one that was passed on, and one whose row cannot be read, which tells nothing.
+        for n, provider, doc in (
+            (1, "fal", json.dumps({"first_output": 1})),
+            (2, "bfl", json.dumps({"first_output": 3})),
+            (3, "replicate", "no json"),
+        ):
+            db.execute(
+                "INSERT INTO sends (job_id, n, provider, state, due_us, doc) VALUES ('car-0001', ?, ?, 'x', 0, ?)",
+                (n, provider, doc),
+            )
+        schema.migrate(db)
+        insert(db, 6, provider="bfl", prompt="the sea")
+        rows = sqlite_finds.images(db, "ann", Wanted(), limit=9, before=None).rows
+        assert [(str(row.ref), row.provider) for row in rows] == snapshot(
+            [
+                ("car-0006/1", "bfl"),
+                ("car-0005/1", "kkiai"),
+                ("car-0001/4", "bfl"),
+                ("car-0001/3", "bfl"),
+                ("car-0001/2", "fal"),
+                ("car-0001/1", "fal"),
+            ]
+        )
+        for provider in ("bfl", "fal", "kkiai", "replicate"):
+            assert found(db, provider=provider) == [str(row.ref) for row in rows if row.provider == provider]
+        assert found(db, words=("sea",)) == ["car-0006/1", "car-0005/1"]
+        db.execute("DELETE FROM outputs WHERE job_id = 'car-0001'")
+        assert found(db, provider="fal") == []
+        assert db.execute("SELECT COUNT(*) FROM image_words").fetchone() == (2,)
