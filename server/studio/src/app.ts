@@ -4,17 +4,26 @@ import type { Pictures } from "./pictures";
 import type { Source } from "./source";
 import type { Job } from "./types";
 
+/** What is told with a picture: those that came with it, whether two are a pair, the warnings of their job. */
+export interface Beside {
+  set?: string[];
+  pair?: boolean;
+  warnings?: string[];
+}
+
 export interface App {
   source: Source;
   pictures: Pictures;
   /** Say something that a screen reader reads out, once. */
   announce(text: string): void;
-  /** Show a picture, and perhaps those that came with it. */
-  open(ref: string, set?: string[]): void;
+  /** Show a picture. */
+  open(ref: string, beside?: Beside): void;
   /** Follow a job until its end. */
   follow(job: Job): void;
   /** Show all pictures. */
   browse(): void;
+  /** Show again what was shown before them. */
+  back(): void;
 }
 
 /** A short note under what it is about; empty it says nothing. */

@@ -1,6 +1,6 @@
 // All pictures: newest first, searched by words, by provider and by time; page after page as one scrolls.
 import type { App } from "./app";
-import { button, h, replace, roving } from "./dom";
+import { button, h, roving } from "./dom";
 import { json } from "./source";
 import { type Found, type Page, type Usage, uriOf } from "./types";
 import { costWords, cut, sum, when } from "./words";
@@ -22,6 +22,7 @@ export class Gallery {
   private readonly grid = h("ul", { class: "grid", "aria-label": "Pictures, newest first; arrow keys walk them" });
   private readonly told = h("p", { class: "note", role: "status" });
   private readonly spent = h("p", { class: "facts" });
+  private readonly back = button("back", "Back", () => this.app.back());
   private readonly more = button("more", "Show more", () => void this.page());
   private cursor: string | undefined;
   private round = 0;
@@ -31,7 +32,7 @@ export class Gallery {
   /** `endless`: more is loaded as the end comes near; else, where the host gives the height, at a click. */
   constructor(private readonly app: App, endless: boolean) {
     this.element.append(
-      h("div", { class: "filters", role: "search" }, this.query, this.since, this.provider),
+      h("div", { class: "filters", role: "search" }, this.back, this.query, this.since, this.provider),
       this.spent, this.told, this.grid, this.more,
     );
     this.query.addEventListener("input", () => {
@@ -54,7 +55,9 @@ export class Gallery {
     void this.page(true);
   }
 
-  focus(): void {
+  /** Take the focus, to where it was; `back`: whether there is a result to go back to. */
+  focus(back: boolean): void {
+    this.back.hidden = !back;
     (this.grid.querySelector<HTMLElement>('[tabindex="0"]') ?? this.query).focus({ preventScroll: true });
   }
 
@@ -110,8 +113,8 @@ export class Gallery {
     if (usage.status === "fulfilled") {
       const byUnit = new Map<string, string[]>();
       for (const { unit, amount } of usage.value.days) byUnit.set(unit, [...(byUnit.get(unit) ?? []), amount]);
-      const totals = [...byUnit].map(([unit, amounts]) => costWords({ unit, amount: sum(amounts), basis: "reported" }));
-      replace(this.spent, `Spent in the last 30 days: ${totals.join(" and ") || "nothing"}.`);
+      const totals = [...byUnit].map(([unit, amounts]) => ({ unit, amount: sum(amounts), basis: "" })).filter((cost) => cost.amount !== "0");
+      this.spent.textContent = `Spent in the last 30 days: ${totals.map(costWords).join(" and ") || "nothing"}.`;
     }
   }
 }

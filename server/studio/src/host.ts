@@ -6,7 +6,7 @@ import type {
   McpUiHostContext,
   McpUiInitializeResult,
 } from "@modelcontextprotocol/ext-apps";
-import { type Content, decoded, type Source, Unreadable } from "./source";
+import { type Content, decoded, type Source } from "./source";
 import type { Answer } from "./types";
 
 const VERSION = "2026-01-26";
@@ -78,15 +78,15 @@ export class Host implements Source {
 
   async read(uri: string): Promise<Content> {
     if (this.can.serverResources) return content(((await this.ask("resources/read", { uri })) as ReadResult).contents[0]);
-    if (!this.call) throw new Unreadable("This client lets the studio read nothing.");
+    if (!this.call) throw new Error("This client lets the studio read nothing.");
     const answer = await this.call("studio_read", { uri });
     const failure = answer.structuredContent?.["error"] as { message?: string } | undefined;
-    if (answer.isError) throw new Unreadable(failure?.message ?? "The server refused it.");
+    if (answer.isError) throw new Error(failure?.message ?? "The server refused it.");
     return content(answer.content?.find((block) => block.type === "resource")?.resource);
   }
 
   async download(name: string, file: Content): Promise<void> {
-    if (!this.can.downloadFile) throw new Unreadable("This client has no download.");
+    if (!this.can.downloadFile) throw new Error("This client has no download.");
     // A host names the file by the last part of its address.
     const uri = `file:///${name}`;
     const resource =
@@ -101,7 +101,7 @@ export class Host implements Source {
       const settle = (message: Message): void => {
         clearTimeout(late);
         this.open.delete(id);
-        if (message.error) reject(new Unreadable(message.error.message || "The client refused it."));
+        if (message.error) reject(new Error(message.error.message || "The client refused it."));
         else resolve(message.result);
       };
       this.open.set(id, settle);
@@ -157,11 +157,11 @@ export class Host implements Source {
 function content(found?: { mimeType?: string; text?: string; blob?: string }): Content {
   if (found?.blob !== undefined) return { blob: decoded(found.blob, found.mimeType ?? "") };
   if (found?.text !== undefined) return { text: found.text };
-  throw new Unreadable("The server answered with nothing.");
+  throw new Error("The server answered with nothing.");
 }
 
 function refused(result: unknown): void {
-  if ((result as { isError?: boolean } | null)?.isError) throw new Unreadable("The client refused it.");
+  if ((result as { isError?: boolean } | null)?.isError) throw new Error("The client refused it.");
 }
 
 async function encoded(blob: Blob): Promise<string> {

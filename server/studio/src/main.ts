@@ -2,7 +2,7 @@
 // result, all pictures, or why there is nothing. All that is known is read from the server: this page may be torn down
 // at any moment, and opened twice.
 import type { McpUiHostContext } from "@modelcontextprotocol/ext-apps";
-import type { App } from "./app";
+import type { App, Beside } from "./app";
 import { button, h, replace } from "./dom";
 import { Gallery } from "./gallery";
 import { Host } from "./host";
@@ -20,6 +20,8 @@ const data = pageData();
 const live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
 const place = h("div", { class: "place" });
 
+const hashed = (): string => decodeURIComponent(location.hash.slice(1));
+
 class Studio implements App {
   readonly pictures: Pictures;
   private readonly viewer: Viewer;
@@ -29,6 +31,9 @@ class Studio implements App {
   private modes: readonly string[] = [];
   private over = false;
   private scrolled = 0;
+  /** What is shown now; nothing where all pictures are. */
+  private at = "";
+  private before = "";
 
   constructor(readonly source: Source) {
     this.pictures = new Pictures(source);
@@ -39,17 +44,22 @@ class Studio implements App {
     if (live.textContent !== text) live.textContent = text;
   }
 
-  open(ref: string, set: string[] = [], pair = false): void {
+  open(ref: string, beside: Beside = {}): void {
     this.settle();
-    if (data?.kind === "gallery" && decodeURIComponent(location.hash.slice(1)) !== ref) {
-      this.scrolled = scrollY;
-      location.hash = ref;
+    this.at = ref;
+    if (data?.kind === "gallery") {
+      if (place.firstChild !== this.viewer.element) this.scrolled = scrollY;
+      if (hashed() !== ref) location.hash = ref;
     }
-    if (place.firstChild !== this.viewer.element) {
-      this.show(this.viewer.element);
-      if (data?.kind === "gallery") scrollTo(0, 0);
-    }
-    void this.viewer.show(ref, set, pair).then(() => this.announce(`${ref} is shown.`));
+    this.show(this.viewer.element);
+    void this.viewer.show(ref, beside).then(() => this.announce(`${ref} is shown.`));
+  }
+
+  /** Follow the address, where it changed by itself: back and forth. */
+  turn(): void {
+    const ref = data?.show ?? hashed();
+    if (!ref) this.browse();
+    else if (ref !== this.at) this.open(ref);
   }
 
   follow(job: Job): void {
@@ -58,14 +68,20 @@ class Studio implements App {
     this.run(null, job);
   }
 
+  back(): void {
+    this.open(this.before, { set: this.viewer.set });
+  }
+
   browse(): void {
     this.settle();
+    this.before = this.at || this.before;
+    this.at = "";
     void this.source.enlarge?.().catch(() => {});
     if (data?.kind === "gallery" && location.hash) history.pushState(null, "", location.pathname);
     this.gallery ??= new Gallery(this, data?.kind === "gallery");
     this.show(this.gallery.element);
     scrollTo(0, this.scrolled);
-    this.gallery.focus();
+    this.gallery.focus(Boolean(this.before));
   }
 
   // What a host tells, in any order and any of it twice.
@@ -89,7 +105,7 @@ class Studio implements App {
     }
     if (images.length) {
       const refs = images.map((one) => one.ref);
-      return this.open(refs.at(-1)!, refs, true);
+      return this.open(refs.at(-1)!, { set: refs, pair: true });
     }
     if (failure) return this.failed(failure);
     const text = answer.content?.find((block) => block.type === "text")?.text ?? "";
@@ -142,6 +158,7 @@ class Studio implements App {
     };
     const all: Keys = {
       ...(place.firstChild === viewer.element ? { ...shown, ...(this.source.whole ? {} : closing) } : {}),
+      ...(place.firstChild === this.gallery?.element && this.before ? { Escape: ["Back to the result", once(() => this.back())] } : {}),
       "?": ["These keys", once(() => { const dialog = help(this.keys()); document.body.append(dialog); dialog.showModal(); })],
     };
     if (this.source.whole) delete all["E"];
@@ -165,7 +182,8 @@ class Studio implements App {
       return this.tell(STATES[job.status], job.warnings?.join(" "));
     }
     const refs = job.images.map((one) => one.ref);
-    this.open(job.steps ? refs.at(-1)! : first.ref, others.length ? refs : []);
+    const told = job.warnings ? { warnings: job.warnings } : {};
+    this.open(job.steps ? refs.at(-1)! : first.ref, { set: others.length ? refs : [], ...told });
   }
 
   private failed(failure: Failure, state = ""): void {
@@ -191,7 +209,9 @@ class Studio implements App {
   }
 
   private show(element: HTMLElement): void {
+    if (place.firstChild === element) return;
     replace(place, element);
+    if (data) scrollTo(0, 0);
   }
 }
 
@@ -207,13 +227,8 @@ async function start(): Promise<void> {
   if (data) {
     root.style.colorScheme = "light dark";
     studio = new Studio(data.kind === "file" ? fileSource(data.resources ?? {}) : gallerySource);
-    const turn = (): void => {
-      const ref = data.show ?? decodeURIComponent(location.hash.slice(1));
-      if (ref) studio.open(ref);
-      else studio.browse();
-    };
-    addEventListener("popstate", turn);
-    return turn();
+    addEventListener("popstate", () => studio.turn());
+    return studio.turn();
   }
   const host = new Host({
     input: (args) => studio.asked(args),

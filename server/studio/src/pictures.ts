@@ -1,7 +1,7 @@
 // Pictures on canvases. An `<img>` with a blob: or data: address is what some hosts' policies forbid; a bitmap that was
 // decoded here and drawn by us passes under every one (research: also under `img-src 'none'`).
 import { h } from "./dom";
-import { type Source, Unreadable } from "./source";
+import type { Source } from "./source";
 
 const AT_ONCE = 4;
 const KEPT = 150;
@@ -57,7 +57,7 @@ export class Pictures {
     this.busy++;
     try {
       const content = await this.source.read(uri);
-      if (!("blob" in content)) throw new Unreadable("That is no picture.");
+      if (!("blob" in content)) throw new Error("That is no picture.");
       return content.blob;
     } finally {
       this.busy--;

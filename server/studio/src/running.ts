@@ -36,6 +36,7 @@ export class Running {
   private candidate = "";
   private state = "";
   private cancelling = false;
+  private over = false;
 
   constructor(
     private readonly app: App,
@@ -49,6 +50,7 @@ export class Running {
   }
 
   stop(): void {
+    this.over = true;
     clearInterval(this.timer);
     this.polling.stop();
   }
@@ -56,7 +58,9 @@ export class Running {
   private async look(): Promise<boolean> {
     if (!this.job) await this.find();
     if (!this.job) return false;
-    this.job = await json<Job>(this.app.source, `kontext://jobs/${this.job.job_id}`);
+    const job = await json<Job>(this.app.source, `kontext://jobs/${this.job.job_id}`);
+    if (this.over) return true;
+    this.job = job;
     this.readAt = Date.now();
     if (ended(this.job)) {
       clearInterval(this.timer);

@@ -21,11 +21,9 @@ export interface Source {
   enlarge?(): Promise<void>;
 }
 
-export class Unreadable extends Error {}
-
 export async function json<T>(source: Source, uri: string): Promise<T> {
   const content = await source.read(uri);
-  if (!("text" in content)) throw new Unreadable("The server answered with something else than was asked for.");
+  if (!("text" in content)) throw new Error("The server answered with something else than was asked for.");
   return JSON.parse(content.text) as T;
 }
 

@@ -1,5 +1,5 @@
 // One finished picture: compared with what it was made from, its facts, what can be done next, the line it stands in.
-import { type App, note, say } from "./app";
+import { type App, type Beside, note, say } from "./app";
 import { Compare, type Side } from "./compare";
 import { button, copy, h, replace } from "./dom";
 import { line, tree } from "./line";
@@ -15,6 +15,7 @@ export class Viewer {
   private readonly facts = h("p", { class: "facts" });
   private readonly others = h("div", { class: "others" });
   private readonly actions = h("div", { class: "actions" });
+  private readonly warnings = note();
   private readonly note = note();
   private readonly panel = h("div", { class: "panel", role: "group", "aria-label": "Another try", hidden: true });
   private readonly history = h("div", { class: "history" });
@@ -22,24 +23,26 @@ export class Viewer {
   private ref = "";
   private meta: Meta | null = null;
   private lineage: Lineage | null = null;
-  private set: string[] = [];
+  set: string[] = [];
+  private told: string[] | undefined;
   private opened = false;
 
   constructor(private readonly app: App) {
     this.compare = new Compare(app.pictures);
     this.element.append(
-      this.head, this.compare.element, this.facts, this.others, this.actions, this.note, this.panel, this.history, this.details,
+      this.head, this.compare.element, this.facts, this.warnings, this.others, this.actions, this.note, this.panel, this.history, this.details,
     );
   }
 
-  /** Show a picture; two that came together without a line between them are compared with each other. */
-  async show(ref: string, set: string[], pair = false): Promise<void> {
+  /** Show a picture, and those that came with it; two of a `pair` are compared with each other. */
+  async show(ref: string, { set = [], pair = false, warnings }: Beside): Promise<void> {
     if (ref !== this.ref) {
       this.panel.hidden = true;
       say(this.note, "");
     }
     this.ref = ref;
     this.set = set;
+    this.told = warnings;
     const [meta, lineage] = await Promise.allSettled([
       json<Meta>(this.app.source, uriOf(ref, "meta")),
       json<Lineage>(this.app.source, uriOf(ref, "lineage")),
@@ -164,12 +167,13 @@ export class Viewer {
       : [this.ref, job?.provider, costWords(job?.cost), job?.seconds !== undefined && secondsWords(job.seconds), change];
     replace(this.head, h("p", { class: "prompt" }, isSource ? "The source as it was sent" : cut(this.words, 400)));
     this.facts.textContent = facts.filter(Boolean).join(" · ");
+    say(this.warnings, (this.told ?? job?.warnings ?? []).join(" "));
     replace(this.others, ...(this.set.length > 1 ? this.set.map((one) => this.other(one)) : []));
     replace(
       this.actions,
       !source.whole && button("edit", "Edit this", () => void this.edit(), { class: "main" }),
-      this.parent && button("undo", "Undo", () => this.undo(), { title: "Go back to the picture before" }),
-      canTry(this.app, this.meta) && !isSource && button("again", "Try again", () => this.variant(), { title: "The same words with another seed; tells the price first" }),
+      this.parent && button("undo", "Undo", () => this.undo()),
+      canTry(this.app, this.meta) && !isSource && button("again", "Try again", () => this.variant()),
       button("download", "Download", () => void this.download()),
       !isSource && button("copy", "Copy prompt", () => void this.copyPrompt()),
       button("details", "Details", () => this.toggleDetails(), { "aria-expanded": String(!this.details.hidden) }),
@@ -180,7 +184,7 @@ export class Viewer {
   }
 
   private other(ref: string): Node {
-    const item = button(`set-${ref}`, "", () => this.app.open(ref, this.set), {
+    const item = button(`set-${ref}`, "", () => this.app.open(ref, { set: this.set }), {
       "aria-label": ref, title: ref, "aria-current": ref === this.ref && "true",
     });
     item.append(this.app.pictures.lazy(uriOf(ref, "thumb"), ""));
@@ -195,7 +199,7 @@ export class Viewer {
     replace(
       this.history,
       row,
-      row && button("tree", "Tree", () => this.toggleTree(), { "aria-expanded": String(this.opened), title: "All edits of the same source" }),
+      row && button("tree", "Tree", () => this.toggleTree(), { "aria-expanded": String(this.opened) }),
       place,
     );
     if (this.opened)
@@ -212,15 +216,11 @@ export class Viewer {
       ["Reference", this.ref],
       ["Size", meta?.width && `${meta.width} × ${meta.height} px`],
       ["Seed", meta?.seed],
-      ["Made by", job?.provider],
-      ["Cost", costWords(job?.cost)],
       ["Made", when(job?.created_at)],
-      ["Took", job?.seconds !== undefined && secondsWords(job.seconds)],
       ["Edits from the source", job?.depth],
       ["Sharpness", job?.change && `${job.change.sharpness} of before`],
       ["Kept the same", job?.keep],
       ["File", meta?.path],
-      ["Warnings", job?.warnings?.join(" ")],
     ];
     return h(
       "dl",

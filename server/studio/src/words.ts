@@ -38,14 +38,6 @@ export function when(iso?: string): string {
 
 export const cut = (text: string, most: number): string => (text.length > most ? text.slice(0, most - 1) + "…" : text);
 
-/** Add exact decimals as they are written: money is no floating point number. */
-export function sum(amounts: string[]): string {
-  const places = Math.max(0, ...amounts.map((amount) => amount.split(".")[1]?.length ?? 0));
-  const total = amounts.reduce((so_far, amount) => {
-    const [whole = "0", part = ""] = amount.split(".");
-    return so_far + BigInt(whole + part.padEnd(places, "0"));
-  }, 0n);
-  const digits = total.toString().padStart(places + 1, "0");
-  const written = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;
-  return written.includes(".") ? written.replace(/\.?0+$/, "") : written;
-}
+/** Add amounts as whole billionths of a unit, as the ledger keeps them: money is no floating point number. */
+export const sum = (amounts: string[]): string =>
+  String(amounts.reduce((total, amount) => total + Math.round(Number(amount) * 1e9), 0) / 1e9);
