@@ -38,7 +38,7 @@ _PAGE = """<!doctype html><html lang="en"><title>A host</title>
 <style>body{margin:0;background:#fff}body.dark{background:#111}iframe{display:block;width:100%;height:300px;border:0}
 </style><body></body>"""
 _SCRIPT = """
-({html, csp, result, width}) => {
+({html, csp, result, early}) => {
   const frame = document.createElement("iframe");
   frame.title = "studio";
   frame.setAttribute("sandbox", "allow-scripts");
@@ -50,7 +50,10 @@ _SCRIPT = """
     log.push(data);
     if (data.method === "ui/notifications/size-changed") frame.style.height = data.params.height + "px";
     if (data.id === undefined || !data.method) return;
-    if (data.method === "ui/initialize") return window.send({id: data.id, result});
+    if (data.method === "ui/initialize") {
+      if (early) window.send({method: "ui/notifications/tool-result", params: early});
+      return window.send({id: data.id, result});
+    }
     const {answer, error} = await window.serve(data.method, JSON.stringify(data.params ?? {}));
     window.send(error ? {id: data.id, error: {code: -32000, message: error}} : {id: data.id, result: answer});
   });
@@ -104,14 +107,15 @@ class Host:
         theme: str = "light",
         csp: str = DEFAULT_CSP,
         width: int = 720,
+        height: int = 1200,
         context: Mapping[str, Any] | None = None,
+        early: Mapping[str, Any] | None = None,
     ) -> None:
-        """Open a view, as the host that `offers` says."""
-        read = await self.client.read_resource(STUDIO)
-        html = cast("types.TextResourceContents", read.contents[0]).text
+        """Open a view, as the host that `offers` says; `early` is an answer that is told before the handshake's."""
+        html = Path("/work/main/server/kontext_server/assets/studio.html").read_text()
         capabilities = {name: {} for name in self.offers if name != "fullscreen"}
         modes = ["inline", "fullscreen"] if "fullscreen" in self.offers else ["inline"]
-        result = {
+        result: dict[str, Any] = {
             "protocolVersion": "2026-01-26",
             "hostInfo": {"name": "tests", "version": "1"},
             "hostCapabilities": capabilities,
@@ -122,9 +126,9 @@ class Host:
                 **(context or {}),
             },
         }
-        await self.page.set_viewport_size({"width": width, "height": 1300})
+        await self.page.set_viewport_size({"width": width, "height": height})
         await self.page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
-        await self.page.evaluate(_SCRIPT, {"html": html, "csp": csp, "result": result, "width": width})
+        await self.page.evaluate(_SCRIPT, {"html": html, "csp": csp, "result": result, "early": early})
         await self.page.wait_for_function("log.some(m => m.method === 'ui/notifications/initialized')")
 
     async def serve(self, method: str, text: str) -> dict[str, Any]:
@@ -167,28 +171,30 @@ async def _fine() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def studio_host(
-    browser: Browser,
-    folder: Path,
-    settings: Mapping[str, str] | None = None,
-    *,
-    offers: tuple[str, ...] = EVERYTHING,
-    era: str = "legacy",
-) -> AsyncGenerator[Host]:
-    """Give a host with a server of its own; at the end no error may stand in the console."""
+async def apps_client(
+    folder: Path, settings: Mapping[str, str] | None = None, *, era: str = "legacy"
+) -> AsyncGenerator[Client]:
+    """Give a client that declares MCP Apps, of a server that was started for it."""
     command, *arguments = COMMAND
     parameters = StdioServerParameters(command=command, args=arguments, env=environment(folder, settings))
     extensions = [advertise(APPS, {"mimeTypes": ["text/html;profile=mcp-app"]})]
-    page = await browser.new_page()
     async with Client(stdio_client(parameters), mode=era, extensions=extensions) as client:
-        host = Host(client=client, page=page, offers=offers)
-        page.on("console", lambda told: host.troubles.append(told.text) if told.type == "error" else None)
-        page.on("pageerror", lambda error: host.troubles.append(str(error)))
+        yield client
+
+
+@asynccontextmanager
+async def host_of(browser: Browser, client: Client, *, offers: tuple[str, ...] = EVERYTHING) -> AsyncGenerator[Host]:
+    """Give a host; at its end no error may stand in the console."""
+    page = await browser.new_page()
+    host = Host(client=client, page=page, offers=offers)
+    page.on("console", lambda told: host.troubles.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: host.troubles.append(str(error)))
+    try:
         await page.expose_function("serve", host.serve)
         await page.set_content(_PAGE)
         await page.evaluate("window.log = []")
-        try:
-            with anyio.fail_after(60):
-                yield host
-        finally:
-            await page.close()
+        with anyio.fail_after(60):
+            yield host
+        assert host.troubles == []
+    finally:
+        await page.close()

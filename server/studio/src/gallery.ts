@@ -89,10 +89,7 @@ export class Gallery {
 
   private card(one: Found, first: boolean): Node {
     const words = one.label || one.prompt || one.ref;
-    const item = button(`card-${one.ref}`, "", () => this.app.open(one.ref), {
-      tabindex: first ? 0 : -1,
-      "aria-label": `${cut(words, 120)}; ${one.provider}, ${when(one.created_at)}`,
-    });
+    const item = button(`card-${one.ref}`, "", () => this.app.open(one.ref), { tabindex: first ? 0 : -1 });
     item.append(
       this.app.pictures.lazy(uriOf(one.ref, "thumb"), ""),
       h("span", { class: "words" }, cut(words, 120)),

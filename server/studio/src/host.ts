@@ -44,6 +44,8 @@ export class Host implements Source {
   private can: McpUiHostCapabilities = {};
   private readonly open = new Map<number | string, (message: Message) => void>();
   private last = 0;
+  /** What was told before the handshake's end, when it is not known yet what may be asked for. */
+  private early: (() => void)[] | null = [];
 
   constructor(private readonly ears: Ears) {
     addEventListener("message", (event) => {
@@ -67,6 +69,9 @@ export class Host implements Source {
     this.ears.context(met.hostContext ?? {});
     this.note("ui/notifications/initialized", {});
     this.watchSize();
+    const early = this.early;
+    this.early = null;
+    for (const told of early ?? []) told();
   }
 
   /** Whether there is a larger way to be shown. */
@@ -131,6 +136,7 @@ export class Host implements Source {
       this.post({ jsonrpc: "2.0", id: message.id, ...answer });
       return;
     }
+    if (this.early) return void this.early.push(() => this.hear(message));
     const about = message.method.replace("ui/notifications/", "");
     if (about === "tool-input") this.ears.input((params["arguments"] ?? {}) as Record<string, unknown>);
     else if (about === "tool-result") this.ears.result(params as Answer);

@@ -10,7 +10,7 @@ const LABEL_CHARS = 60;
 const nameOf = (one: Relative): string => (one.ref.endsWith("/0") ? "The source" : cut(one.prompt ?? one.ref, LABEL_CHARS));
 
 /** The row of pictures from the source to the one shown, and what was made from that. */
-export function line(app: App, lineage: Lineage, shown: Relative): Node | null {
+export function line(app: App, lineage: Lineage, shown: Relative, pick: (ref: string) => void): Node | null {
   const children = lineage.descendants.filter((one) => one.parent === shown.ref);
   const row = [...lineage.ancestors, shown, ...children];
   if (row.length < 2) return null;
@@ -31,7 +31,7 @@ export function line(app: App, lineage: Lineage, shown: Relative): Node | null {
             "aria-label": `${i + 1} of ${row.length}: ${nameOf(one)}`,
             title: nameOf(one),
             tabindex: at ? 0 : -1,
-            onclick: () => app.open(one.ref),
+            onclick: () => pick(one.ref),
           },
           app.pictures.lazy(uriOf(one.ref, "thumb"), ""),
         ),
@@ -43,7 +43,7 @@ export function line(app: App, lineage: Lineage, shown: Relative): Node | null {
 }
 
 /** Everything that was made from the same source, each under what it was made from. */
-export async function tree(app: App, lineage: Lineage, shown: string): Promise<Node> {
+export async function tree(app: App, lineage: Lineage, shown: string, pick: (ref: string) => void): Promise<Node> {
   const root = lineage.ancestors[0];
   const whole = root ? await json<Lineage>(app.source, uriOf(root.ref, "lineage")) : lineage;
   const first: Relative = root ?? whole.ancestors[0] ?? { ref: whole.ref };
@@ -52,7 +52,7 @@ export async function tree(app: App, lineage: Lineage, shown: string): Promise<N
   const items: Node[] = [];
   const put = (one: Relative, level: number): void => {
     const at = one.ref === shown;
-    const item = button(`tree-${one.ref}`, "", () => app.open(one.ref), {
+    const item = button(`tree-${one.ref}`, "", () => pick(one.ref), {
       role: "treeitem",
       "aria-level": level,
       "aria-selected": String(at),

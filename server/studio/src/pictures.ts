@@ -36,8 +36,8 @@ export class Pictures {
   lazy(uri: string, label: string, props: Record<string, string> = {}): HTMLCanvasElement {
     const canvas = h("canvas", { width: 0, height: 0, ...props, ...(label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }) });
     new IntersectionObserver(
-      ([seen]) => {
-        if (seen?.isIntersecting) {
+      (entries) => {
+        if (entries.at(-1)!.isIntersecting) {
           if (!canvas.width) this.paint(canvas, uri).catch(() => canvas.classList.add("missing"));
         } else if (canvas.width) canvas.width = canvas.height = 0;
       },

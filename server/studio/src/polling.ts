@@ -16,9 +16,9 @@ export class Polling {
 
   constructor(private readonly look: () => Promise<boolean>) {
     document.addEventListener("visibilitychange", this.wake);
-    this.watcher = new IntersectionObserver(([entry]) => {
+    this.watcher = new IntersectionObserver((entries) => {
       const was = this.seen;
-      this.seen = entry?.isIntersecting ?? true;
+      this.seen = entries.at(-1)!.isIntersecting;
       if (this.seen && !was) this.wake();
     });
     this.watcher.observe(document.body);

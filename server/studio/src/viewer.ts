@@ -8,6 +8,9 @@ import { type Lineage, type Meta, type Relative, uriOf } from "./types";
 import { canTry, tryAgain } from "./variant";
 import { costWords, cut, secondsWords, when } from "./words";
 
+const context = (ref: string): string =>
+  `In the studio the person looks at ${ref}. "This picture" means it: the next edit takes image='${ref}'.`;
+
 export class Viewer {
   readonly element = h("section", { class: "viewer", "aria-label": "Result" });
   private readonly compare: Compare;
@@ -92,7 +95,7 @@ export class Viewer {
   async edit(): Promise<void> {
     const { source } = this.app;
     const ask = `Edit ${this.ref}: `;
-    source.tell?.(this.context);
+    source.tell?.(context(this.ref));
     try {
       if (source.say) {
         await source.say(`The next edit starts from ${this.ref}.`);
@@ -128,10 +131,6 @@ export class Viewer {
     return this.ref.endsWith("/0") ? "the source as it was sent" : (this.meta?.job.prompt ?? this.ref);
   }
 
-  private get context(): string {
-    return `In the studio the person looks at ${this.ref} (${cut(this.words, 200)}). "This picture" means it: the next edit takes image='${this.ref}'.`;
-  }
-
   private get parent(): Relative | undefined {
     return this.lineage?.ancestors.at(-1);
   }
@@ -146,11 +145,11 @@ export class Viewer {
     return [...(this.lineage?.ancestors ?? []), this.self, ...made];
   }
 
-  private pick(ref: string): void {
-    this.app.open(ref);
-    this.ref = ref;
-    this.app.source.tell?.(this.context);
-  }
+  /** Show what the person chose, and have the model know of it. */
+  private readonly pick = (ref: string, beside?: Beside): void => {
+    this.app.open(ref, beside);
+    this.app.source.tell?.(context(ref));
+  };
 
   private tell(text: string): void {
     say(this.note, text);
@@ -184,7 +183,7 @@ export class Viewer {
   }
 
   private other(ref: string): Node {
-    const item = button(`set-${ref}`, "", () => this.app.open(ref, { set: this.set }), {
+    const item = button(`set-${ref}`, "", () => this.pick(ref, { set: this.set }), {
       "aria-label": ref, title: ref, "aria-current": ref === this.ref && "true",
     });
     item.append(this.app.pictures.lazy(uriOf(ref, "thumb"), ""));
@@ -194,7 +193,7 @@ export class Viewer {
   private drawHistory(): void {
     const { lineage } = this;
     if (!lineage) return replace(this.history);
-    const row = line(this.app, lineage, this.self);
+    const row = line(this.app, lineage, this.self, this.pick);
     const place = h("div", {});
     replace(
       this.history,
@@ -203,7 +202,7 @@ export class Viewer {
       place,
     );
     if (this.opened)
-      tree(this.app, lineage, this.ref).then(
+      tree(this.app, lineage, this.ref, this.pick).then(
         (shown) => replace(place, shown),
         (error: Error) => replace(place, h("p", { class: "note" }, error.message)),
       );
