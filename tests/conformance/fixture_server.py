@@ -20,7 +20,8 @@ from kontext_server.settings import load, prepare_data_dir
 from kontext_server.surface.failures import guarded
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.web.addresses import Addresses
-from kontext_server.web.http import listening, run
+from kontext_server.web.http import run
+from kontext_server.web.listening import listening
 from kontext_tools.clocks import SystemClock
 
 Context = ServerRequestContext[App, Any]

@@ -61,11 +61,12 @@ def _over_http(host: str, port: int) -> int:
     from kontext_server.cli.exits import DONE, FAILED
     from kontext_server.settings import Settings
     from kontext_server.web import http
+    from kontext_server.web.listening import PortTaken
 
     def work(settings: Settings) -> int:
         try:
             http.serve(settings, host=host, port=port, announce=lambda address: talk.say(f"kontext serves {address}"))
-        except http.PortTaken as taken:
+        except PortTaken as taken:
             talk.say(f"{taken} Name another with --port.")
             return FAILED
         return DONE
