@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "images": "List the pictures made so far, newest first.",
     "jobs": "List the newest jobs; say what became of an unknown one.",
     "usage": "Tell what was spent, by day and provider.",
+    "gallery": "Show past pictures in the browser.",
     "demo": "Edit a photograph in three steps; no key, no network.",
     "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",

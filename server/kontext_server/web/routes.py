@@ -1,7 +1,7 @@
 """What is served beside `/mcp`: whether we live, whether the store opens, and our pictures by signed addresses.
 
 What this is: small routes that tell nothing but what they are for. What it is not: their Host check and body limit
-(`http`). Above: http. Below: app, addresses.
+(`http`). Above: http, gallery. Below: app, addresses.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def routes(app: App, addresses: Addresses, around: Middleware) -> list[Route]:
             return _no_such_image()
         headers = {
             "Cache-Control": f"private, max-age={addresses.left_s(request.query_params)}, immutable",
-            "Content-Disposition": f'inline; filename="{job}-{n}.{EXTENSIONS[media_type]}"',
+            "Content-Disposition": inline(job, n, media_type),
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
         }
@@ -49,6 +49,11 @@ def routes(app: App, addresses: Addresses, around: Middleware) -> list[Route]:
 
     served = {"/healthz": healthz, "/readyz": readyz, "/images/{job}/{n}": image}
     return [Route(path, endpoint, methods=["GET"], middleware=[around]) for path, endpoint in served.items()]
+
+
+def inline(job: str, n: str | int, media_type: str) -> str:
+    """Give the `Content-Disposition` of an image as delivered: shown, and saved under a good name."""
+    return f'inline; filename="{job}-{n}.{EXTENSIONS[media_type]}"'
 
 
 def _no_such_image() -> Response:

@@ -1,0 +1,130 @@
+"""`kontext gallery` as a person starts it: a process, an address that opens once, a browser that is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support.stdio_server import PHOTOS, environment
+
+PATIENCE_S = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A gallery that is served: the line it printed, and its process."""
+
+    line: str
+    process: subprocess.Popen[str]
+
+    @property
+    def base(self) -> str:
+        return self.line.partition("/?token=")[0]
+
+    def end(self, number: signal.Signals) -> tuple[int, str, str]:
+        """Send it a signal; give its exit code, and what it wrote since its line."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+
+@contextmanager
+def gallery(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Generator[Opened]:
+    command = [sys.executable, "-m", "kontext_server", "gallery", *arguments]
+    settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox", **(env or {})})
+    with subprocess.Popen(
+        command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield Opened(line=process.stdout.readline().rstrip("\n"), process=process)
+        finally:
+            process.kill()
+
+
+def edited(folder: Path) -> str:
+    command = [sys.executable, "-m", "kontext_server", "edit", str(PHOTOS / "chelsea.png"), "Make it sepia", "--json"]
+    settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox"})
+    ended = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
+    return json.loads(ended.stdout)["job_id"]
+
+
+def test_past_pictures_are_read_by_the_address_that_it_prints(tmp_path: Path) -> None:
+    job = edited(tmp_path)
+    with gallery(tmp_path, "--no-open") as opened:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{43}", opened.line)
+        with httpx2.Client(base_url=opened.base, timeout=PATIENCE_S) as browser:
+            closed = browser.get("/read", params={"uri": "kontext://jobs"})
+            entered = browser.get(opened.line)
+            page = browser.get("/")
+            picture = browser.get("/read", params={"uri": f"kontext://images/{job}/1"})
+            kept = browser.get(
+                "/read", params={"uri": f"kontext://images/{job}/1"}, headers={"If-None-Match": picture.headers["etag"]}
+            )
+            jobs = browser.get("/read", params={"uri": "kontext://jobs"})
+            stranger = httpx2.get(opened.line)
+            foreign = browser.get("/", headers={"Host": "evil.example"})
+            posted = browser.post("/")
+        code, out, err = opened.end(signal.SIGINT)
+    assert (closed.status_code, stranger.status_code, foreign.status_code, posted.status_code) == (401, 401, 421, 405)
+    assert (entered.status_code, entered.headers["location"], page.status_code) == (303, "/", 200)
+    port = opened.base.rpartition(":")[2]
+    assert entered.headers["set-cookie"].startswith(f"kontext-gallery-{port}=")
+    assert '{"kind":"gallery"}' in page.text
+    assert picture.content == (tmp_path / "data" / "images" / f"{job}-1.png").read_bytes()
+    assert (kept.status_code, kept.content) == (304, b"")
+    assert [one["job_id"] for one in jobs.json()["jobs"]] == [job]
+    assert "server" not in page.headers
+    assert (code, out) == (0, "")
+    assert "Ctrl-C" in err and "Traceback" not in err
+    # The token is told once, on stdout, and nowhere else.
+    assert opened.line.partition("token=")[2] not in err
+
+
+def test_a_signal_ends_it_well_and_its_line_can_be_json(tmp_path: Path) -> None:
+    with gallery(tmp_path, "--no-open", "--json") as opened:
+        told = json.loads(opened.line)
+        code, out, _ = opened.end(signal.SIGTERM)
+    assert (code, out, list(told)) == (0, "", ["url"])
+    assert told["url"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a browser that is a shell's script")
+def test_the_browser_is_opened_with_the_address_and_cannot_touch_our_streams(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "opened")
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho noise; echo noise >&2; echo "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    with gallery(tmp_path, env={"BROWSER": str(browser)}) as opened:
+        assert (tmp_path / "opened").read_text().strip() == opened.line
+        code, out, err = opened.end(signal.SIGTERM)
+    assert (code, out) == (0, "")
+    assert "noise" not in err
+
+
+def test_a_browser_that_cannot_be_opened_is_no_failure(tmp_path: Path) -> None:
+    with gallery(tmp_path, env={"BROWSER": "/nowhere/browser", "PATH": "/nowhere"}) as opened:
+        answer = httpx2.get(opened.line)
+        assert opened.end(signal.SIGTERM)[:2] == (0, "")
+    assert answer.status_code == 303
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with gallery(tmp_path, "--port", port, "--no-open") as opened:
+            out, err = opened.process.communicate(timeout=PATIENCE_S)
+    assert (opened.process.returncode, opened.line, out) == (1, "", "")
+    assert f"Port {port} of 127.0.0.1 cannot be taken" in err and "--port" in err
