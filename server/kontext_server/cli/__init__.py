@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "jobs": "List the newest jobs; say what became of an unknown one.",
     "usage": "Tell what was spent, by day and provider.",
     "gallery": "Show past pictures in the browser.",
+    "export": "Write a job's pictures, before and after, as one HTML file.",
     "demo": "Edit a photograph in three steps; no key, no network.",
     "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",

@@ -1,7 +1,7 @@
-"""`-o FILE`: results copied to where a person wants them; nothing is overwritten unasked.
+"""Files where a person wants them, such as `-o FILE`: nothing is overwritten unasked.
 
-What this is: the names (`cat.png`, `cat-2.png` …), the refusal before anything is paid, and the copy. What it is not:
-where results are kept (`kontext_tools.blobs`). Above: making. Below: errors.
+What this is: the names (`cat.png`, `cat-2.png` …), the refusal before anything is done, the copy of results, and a page
+written whole. What it is not: where results are kept (`kontext_tools.blobs`). Above: making, export. Below: errors.
 """
 
 from __future__ import annotations
@@ -21,19 +21,39 @@ def targets(output: Path, count: int) -> list[Path]:
     return [output, *(output.with_name(f"{output.stem}-{n}{output.suffix}") for n in range(2, count + 1))]
 
 
-def check(output: Path, count: int, *, force: bool) -> None:
-    """Refuse, before anything is sent, a place that results cannot be copied to.
+def check(
+    output: Path,
+    count: int,
+    *,
+    force: bool,
+    field: str = "output",
+    what: str = "nothing was sent",
+    example: str = "result.png",
+) -> None:
+    """Refuse, before anything is done, a place that results cannot be written to.
+
+    Args:
+        output: where.
+        count: how many results.
+        force: whether files there are replaced.
+        field: the argument that names the place.
+        what: what a refusal says of that which was not done.
+        example: a name for one who named a folder.
 
     Raises:
         InvalidArgument: its folder is missing, it is a folder, or a file lies there and nobody said `--force`.
     """
+
+    def refused(why: str, fix: str) -> InvalidArgument:
+        return InvalidArgument(f"{why}; {what}.", fix=fix, field=field)
+
     if not output.parent.is_dir():
-        raise _refused("The folder of that file does not exist", f"Make {output.parent} first, or name another file.")
+        raise refused("The folder of that file does not exist", f"Make {output.parent} first, or name another file.")
     for target in targets(output, count):
         if target.is_dir():
-            raise _refused("That is a folder", f"Name a file in it, such as {target / 'result.png'}.")
+            raise refused("That is a folder", f"Name a file in it, such as {target / example}.")
         if target.exists() and not force:
-            raise _refused("That file exists and is not overwritten", "Name another file, or add --force.")
+            raise refused("That file exists and is not overwritten", "Name another file, or add --force.")
 
 
 def copy(results: Sequence[Path], output: Path, *, force: bool) -> list[Path]:
@@ -45,6 +65,19 @@ def copy(results: Sequence[Path], output: Path, *, force: bool) -> list[Path]:
         else:
             _create(result, place)
     return places
+
+
+def write(text: str, place: Path, *, force: bool) -> None:
+    """Write a text whole or not at all. Raises OSError where it cannot be, or a file came there meanwhile."""
+    temporary = _beside(place)
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        if not force:
+            # The name is taken first, so that no file of another's is replaced.
+            place.open("xb").close()
+        temporary.replace(place)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _create(result: Path, place: Path) -> None:
@@ -59,7 +92,7 @@ def _create(result: Path, place: Path) -> None:
 
 def _replace(result: Path, place: Path) -> None:
     """Put a whole new file in an old one's place, or leave the old one as it is."""
-    temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(place)
     try:
         _create(result, temporary)
         temporary.replace(place)
@@ -67,5 +100,5 @@ def _replace(result: Path, place: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _refused(what: str, fix: str) -> InvalidArgument:
-    return InvalidArgument(f"{what}; nothing was sent.", fix=fix, field="output")
+def _beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")

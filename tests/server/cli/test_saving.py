@@ -70,3 +70,31 @@ def test_a_copy_that_fails_leaves_nothing_half_written(
     with pytest.raises(OSError, match="No space"):
         saving.copy(results[:1], tmp_path / "cat.png", force=force)
     assert {path.name for path in tmp_path.iterdir()} == {"kept-1.png", "kept-2.png"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_text_is_written_whole_and_nothing_is_left_beside_it(tmp_path: Path, *, force: bool) -> None:
+    page = tmp_path / "page.html"
+    saving.write("line\n猫\n", page, force=force)
+    assert page.read_bytes() == "line\n猫\n".encode()
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_text_replaces_a_file_by_force_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    with pytest.raises(FileExistsError):
+        saving.write("new", page, force=False)
+    assert page.read_text() == "mine"
+    saving.write("new", page, force=True)
+    assert page.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        saving.write("half \ud800", page, force=True)
+    assert page.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [page]
