@@ -112,7 +112,8 @@ class Host:
         early: Mapping[str, Any] | None = None,
     ) -> None:
         """Open a view, as the host that `offers` says; `early` is an answer that is told before the handshake's."""
-        html = Path("/work/main/server/kontext_server/assets/studio.html").read_text()
+        read = await self.client.read_resource(STUDIO)
+        html = cast("types.TextResourceContents", read.contents[0]).text
         capabilities = {name: {} for name in self.offers if name != "fullscreen"}
         modes = ["inline", "fullscreen"] if "fullscreen" in self.offers else ["inline"]
         result: dict[str, Any] = {

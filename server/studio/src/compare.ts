@@ -30,7 +30,11 @@ export class Compare {
   private round = 0;
   private start = 50;
 
-  constructor(private readonly pictures: Pictures) {}
+  /** `form`: of the pictures that are compared; a page with room for them takes them as delivered. */
+  constructor(
+    private readonly pictures: Pictures,
+    private readonly form: string,
+  ) {}
 
   /** Show a picture, beside the one before it where there is one; `start` % of that are seen at first. */
   async show(after: Side, before: Side | null, size: [number, number] | undefined, start: number): Promise<void> {
@@ -39,7 +43,7 @@ export class Compare {
     this.sides = before ? [before, after] : [after];
     if (!this.bitmaps.length || !size) this.element.style.setProperty("--ratio", String((size?.[0] ?? 3) / (size?.[1] ?? 2)));
     this.element.classList.add("loading");
-    const read = await Promise.allSettled(this.sides.map((side) => this.pictures.bitmap(uriOf(side.ref, "preview"))));
+    const read = await Promise.allSettled(this.sides.map((side) => this.pictures.bitmap(uriOf(side.ref, this.form))));
     if (round !== this.round) return;
     this.element.classList.remove("loading");
     const seen = read.flatMap((one, i) => (one.status === "fulfilled" ? [{ bitmap: one.value, side: this.sides[i] }] : []));

@@ -58,7 +58,7 @@ export class Gallery {
   /** Take the focus, to where it was; `back`: whether there is a result to go back to. */
   focus(back: boolean): void {
     this.back.hidden = !back;
-    (this.grid.querySelector<HTMLElement>('[tabindex="0"]') ?? this.query).focus({ preventScroll: true });
+    if (back) (this.grid.querySelector<HTMLElement>('[tabindex="0"]') ?? this.query).focus({ preventScroll: true });
   }
 
   private async page(first = false): Promise<void> {
@@ -93,7 +93,7 @@ export class Gallery {
     item.append(
       this.app.pictures.lazy(uriOf(one.ref, "thumb"), ""),
       h("span", { class: "words" }, cut(words, 120)),
-      h("span", { class: "facts" }, [one.provider, when(one.created_at)].filter(Boolean).join(" · ")),
+      h("span", { class: "facts" }, [one.provider, when(one.created_at, false)].filter(Boolean).join(" · ")),
     );
     return h("li", {}, item);
   }

@@ -18,6 +18,7 @@ export function pageData(): PageData | null {
 }
 
 export const gallerySource: Source = {
+  near: true,
   async read(uri) {
     const answer = await fetch("read?uri=" + encodeURIComponent(uri)).catch(() => {
       throw new Error("The gallery was ended. Start it again: kontext gallery");

@@ -7,6 +7,8 @@ export type Content = { text: string } | { blob: Blob };
 export interface Source {
   /** The page holds all it shows: there is nothing to browse and nobody to ask. */
   readonly whole?: boolean;
+  /** Whole pictures cost little: they come from this machine. */
+  readonly near?: boolean;
   /** Read a resource of the server. Rejects with a sentence for people. */
   read(uri: string): Promise<Content>;
   /** Call a tool; absent where nothing may be changed. */

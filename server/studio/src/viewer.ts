@@ -31,7 +31,7 @@ export class Viewer {
   private opened = false;
 
   constructor(private readonly app: App) {
-    this.compare = new Compare(app.pictures);
+    this.compare = new Compare(app.pictures, app.source.near ? "" : "preview");
     this.element.append(
       this.head, this.compare.element, this.facts, this.warnings, this.others, this.actions, this.note, this.panel, this.history, this.details,
     );

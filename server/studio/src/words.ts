@@ -31,9 +31,9 @@ export function secondsWords(seconds: number): string {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
-export function when(iso?: string): string {
+export function when(iso?: string, time = true): string {
   const at = iso ? new Date(iso) : null;
-  return at && !Number.isNaN(at.getTime()) ? at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "";
+  return at && !Number.isNaN(at.getTime()) ? at.toLocaleString([], { dateStyle: "medium", ...(time && { timeStyle: "short" }) }) : "";
 }
 
 export const cut = (text: string, most: number): string => (text.length > most ? text.slice(0, most - 1) + "…" : text);

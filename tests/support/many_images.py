@@ -1,0 +1,73 @@
+"""A data folder with very many past images, as a server would have left them: rows, words and real files.
+
+The newest of them have pictures of their own; older ones share the last of those, for a disk's sake.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image
+
+from kontext_server.app import LOCAL_OWNER
+from kontext_tools.stores import records, schema
+from support.rows import a_job
+
+PROVIDERS = ("replicate", "bfl", "fal")
+STEP_US = 60_000_000
+
+
+def fill(folder: Path, images: int, *, pictures: int, size: tuple[int, int] = (320, 200)) -> None:
+    """Fill a data folder.
+
+    Args:
+        folder: the data folder.
+        images: rows, the oldest first, a minute apart up to now.
+        pictures: files of their own, for the newest.
+        size: of each, px.
+    """
+    (folder / "images").mkdir(parents=True)
+    files = [_picture(folder, n, size) for n in range(min(images, pictures))]
+    start = records.to_us(datetime.now(UTC)) - images * STEP_US
+    doc = records.job_doc(a_job())
+
+    def rows() -> Iterator[tuple[str, int, tuple[str, int, str], str, str]]:
+        for n in range(images):
+            file = files[min(images - 1 - n, len(files) - 1)]
+            yield f"car-{n:06}", start + n * STEP_US, file, PROVIDERS[n % 3], f"Make the car number {n}"
+
+    with closing(sqlite3.connect(folder / "kontext.db")) as db:
+        db.isolation_level = None
+        db.execute("PRAGMA journal_mode = WAL")
+        schema.migrate(db)
+        db.execute("BEGIN")
+        db.executemany(
+            """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, created_us, ended_us, fingerprint,
+                key_digest, doc) VALUES (?, ?, 'generate_image', 'completed', '', ?, ?, ?, ?, ?, '', ?)""",
+            ((job, LOCAL_OWNER, prompt, by, at, at, job, doc) for job, at, _, by, prompt in rows()),
+        )
+        db.executemany(
+            """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
+                VALUES (?, 1, ?, ?, ?, 'image/jpeg', ?, ?, ?, ?)""",
+            ((job, LOCAL_OWNER, at, key, *size, length, sha256) for job, at, (key, length, sha256), _, _ in rows()),
+        )
+        db.execute("COMMIT")
+
+
+def _picture(folder: Path, n: int, size: tuple[int, int]) -> tuple[str, int, str]:
+    """Write one picture, unlike all others; give its key, bytes and sha-256."""
+    tile = Image.effect_noise((size[0] // 8, size[1] // 8), 40).resize(size, Image.Resampling.BICUBIC)
+    hue = (n * 47) % 256
+    picture = Image.merge("HSV", (Image.new("L", size, hue), Image.new("L", size, 120), tile)).convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    data = buffer.getvalue()
+    key = f"images/shared-{n:05}.jpg"
+    (folder / key).write_bytes(data)
+    return key, len(data), hashlib.sha256(data).hexdigest()
