@@ -107,7 +107,7 @@ async def test_past_results_are_resources_whose_bytes_are_those_delivered(tmp_pa
             meta = (await client.read_resource(f"kontext://images/{ref}/meta")).contents[0]
             jobs = (await client.read_resource("kontext://jobs")).contents[0]
             job = (await client.read_resource(f"kontext://jobs/{fields['job_id']}")).contents[0]
-    fixed = ["kontext://jobs", "kontext://usage", "kontext://providers", "kontext://guide"]
+    fixed = ["kontext://jobs", "kontext://usage", "kontext://providers", "kontext://guide", "ui://kontext/studio.html"]
     assert [resource.uri for resource in listed] == [*fixed, f"kontext://images/{ref}"]
     assert [template.uri_template for template in templates] == snapshot(
         [

@@ -30,18 +30,16 @@ _FIELDS: Mapping[str, str] = {
     "images": "array",
     "cost": "object",
     "seconds": "number",
-    "parent": "string",
     "depth": "integer",
-    "change": "object",
     "warnings": "array",
-    "joined": "boolean",
     "eta_seconds": "integer",
     "error": "object",
     "next": "string",
 }
+_EDIT_FIELDS = {"parent": "string", "change": "object"}
+_STARTED_FIELDS = {"joined": "boolean", "dry_run": "boolean", "request": "object", "budget_left": "object"}
 _PLAN_FIELDS = {"resumed_from": "string", "steps": "array"}
 _PLACE_WORDS = {"path": "file", "url": "address"}
-_DRY_FIELDS = {"dry_run": "boolean", "request": "object", "budget_left": "object"}
 _FULL_FIELDS = {
     "prompt": "string",
     "sent_prompt": "string",
@@ -60,11 +58,11 @@ LONG_CHARS = 2000
 def fields_of(tool: str) -> Mapping[str, str]:
     """Give the top-level fields of a job tool's structured content, with their JSON types."""
     extra = {
-        "edit_image": _DRY_FIELDS,
-        "generate_image": _DRY_FIELDS,
-        "run_plan": {**_PLAN_FIELDS, **_DRY_FIELDS},
-        "get_status": {**_PLAN_FIELDS, **_FULL_FIELDS},
-        "cancel_job": {**_PLAN_FIELDS, "outcome": "string"},
+        "edit_image": {**_EDIT_FIELDS, **_STARTED_FIELDS},
+        "generate_image": _STARTED_FIELDS,
+        "run_plan": {**_PLAN_FIELDS, **_STARTED_FIELDS},
+        "get_status": {**_EDIT_FIELDS, **_PLAN_FIELDS, **_FULL_FIELDS},
+        "cancel_job": {**_EDIT_FIELDS, **_PLAN_FIELDS, "outcome": "string"},
     }
     return {**_FIELDS, **extra[tool]}
 

@@ -69,7 +69,7 @@ CURSOR = Parameter(
     default="",
     max_chars=1000,
     aliases=("next_cursor",),
-    description="The next_cursor of the answer before.",
+    description="next_cursor of the answer before.",
 )
 FIND_IMAGES = (QUERY, SINCE, DERIVED_FROM, LIMIT, CURSOR)
 _PROVIDER = Parameter(name="provider", kind=Kind.NAME, default="", max_chars=100, description="Its exact name.")
@@ -93,7 +93,7 @@ VIEW_IMAGES = (
         default="small",
         choices=tuple(LONGEST_PX),
         spellings={str(px): name for name, px in LONGEST_PX.items()},
-        description="Longest side: small 512 px, large 1024 px.",
+        description="Longest side: 512 or 1024 px.",
     ),
 )
 
@@ -112,8 +112,8 @@ def _find_images(app: App) -> Tool:
     return tool(
         "find_images",
         "Find earlier images",
-        "Find images made before, newest first, such as yesterday's car. Look here before asking the person which "
-        "picture they mean.",
+        "Find earlier images, newest first, such as yesterday's car. Look here before asking the person which they "
+        "mean.",
         FIND_IMAGES,
         _HINTS,
         verb,
@@ -137,7 +137,7 @@ def _view_images(app: App) -> Tool:
     return tool(
         "view_images",
         "Look at images",
-        "Show one to four earlier images, one picture for each, to compare or choose.",
+        "Show one to four earlier images, a picture each, to compare or choose.",
         VIEW_IMAGES,
         _HINTS,
         verb,

@@ -67,7 +67,7 @@ KEEP = Parameter(
     name="keep",
     kind=Kind.TEXT,
     default="",
-    description="What must stay the same, such as: the face, pose and background.",
+    description="What must stay, such as: the face, pose and background.",
 )
 
 
@@ -90,7 +90,7 @@ NUM_IMAGES = Parameter(
     minimum=1,
     maximum=MAX_IMAGES,
     aliases=("n", "num_outputs", "number_of_images"),
-    description="How many variants; each is paid.",
+    description="Variants; each is paid.",
 )
 RATIO = Parameter(
     name="aspect_ratio",
@@ -106,16 +106,16 @@ SEED = Parameter(
     kind=Kind.INTEGER,
     minimum=0,
     maximum=MAX_SEED,
-    description="The same seed and words give the same picture.",
+    description="Same seed and words, same picture.",
 )
-DRY_RUN = Parameter(name="dry_run", kind=Kind.FLAG, default=False, description="Check and price it; send nothing.")
+DRY_RUN = Parameter(name="dry_run", kind=Kind.FLAG, default=False, description="Check and price; send nothing.")
 _JOB_ID = Parameter(
     name="job_id",
     kind=Kind.NAME,
     required=True,
     max_chars=200,
     aliases=("id", "job", "prediction_id", "request_id"),
-    description="The job_id of an earlier answer.",
+    description="An earlier answer's job_id.",
 )
 
 
@@ -139,7 +139,8 @@ def generate_image(offers: Mapping[str, Offer], wait_s: int) -> tuple[Parameter,
         listed=False,
         elsewhere="Call edit_image with the same arguments to start from an image; generate_image makes one from words",
     )
-    return (PROMPT, *_shared(offers, wait_s, ratio="1:1", highest_safety=MAX_SAFETY), image)
+    prompt = replace(PROMPT, description="What to make, in English.")
+    return (prompt, *_shared(offers, wait_s, ratio="1:1", highest_safety=MAX_SAFETY), image)
 
 
 def get_status() -> tuple[Parameter, ...]:
@@ -149,7 +150,7 @@ def get_status() -> tuple[Parameter, ...]:
         kind=Kind.CHOICE,
         default="concise",
         choices=("concise", "full"),
-        description="full adds the prompt that was sent, the request and the hashes.",
+        description="full adds the sent prompt, the request and the hashes.",
     )
     return (_JOB_ID, wait(0), detail)
 
@@ -168,7 +169,7 @@ def wait(default_s: int) -> Parameter:
         minimum=0,
         maximum=MAX_WAIT_S,
         aliases=("wait", "timeout", "wait_s"),
-        description="Seconds to wait for the result; 0 answers at once.",
+        description="Seconds to wait; 0 for none.",
     )
 
 
@@ -202,7 +203,7 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             kind=Kind.FLAG,
             default=False,
             aliases=("enhance_prompt",),
-            description="Let the provider rewrite the prompt.",
+            description="The provider may rewrite the prompt.",
         ),
         Parameter(
             name="guidance_scale",
@@ -211,7 +212,7 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             maximum=20,
             aliases=("guidance", "cfg_scale"),
             listed=any(offer.guidance_scale for offer in offers.values()),
-            description="How closely to follow the prompt.",
+            description="How close to the prompt.",
         ),
         Parameter(
             name="provider",
@@ -222,7 +223,7 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             choices=(AUTO, *offers),
             description="Who makes it.",
         ),
-        Parameter(name="label", kind=Kind.TEXT, default="", max_chars=200, description="A few words to find it by."),
+        Parameter(name="label", kind=Kind.TEXT, default="", max_chars=200, description="Words to find it by."),
         wait(wait_s),
         DRY_RUN,
         Parameter(
@@ -230,7 +231,7 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             kind=Kind.NAME,
             default="",
             max_chars=255,
-            description="Your own key: the same key never pays twice; a new one makes a variant.",
+            description="Your own; the same never pays twice, a new one makes a variant.",
         ),
     )
 

@@ -37,8 +37,7 @@ def run_plan(wait_s: int) -> tuple[Parameter, ...]:
         required=True,
         max_items=MAX_STEPS,
         fields=_STEP,
-        description="Such as: [{id: 'car', prompt: 'A red car'}, "
-        "{id: 'sea', image: '$car', prompt: 'Put it by the sea'}].",
+        description="Like [{id: 'car', prompt: 'A red car'}, {id: 'sea', image: '$car', prompt: 'Put it by the sea'}].",
     )
     most = Parameter(
         name="max_cost",

@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.surface import answers, listings, looking, provider_sheet
+from kontext_server.surface import answers, listings, looking, provider_sheet, studio_app
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.choosing import AUTO, KEY_VARIABLES
@@ -131,15 +131,26 @@ class Resources:
             MCPError: there is none of that address, or its file was changed or removed.
         """
         try:
-            content = await self.content(uri)
+            held = await studio_app.contents() if uri == studio_app.URI else await self.contents(uri)
         except ResultInvalid as invalid:
             raise MCPError(types.INTERNAL_ERROR, invalid.failure.message) from None
         except KontextError:
+            held = None
+        if held is None:
             modern = protocol_version in MODERN_PROTOCOL_VERSIONS
             code = types.INVALID_PARAMS if modern else NOT_FOUND_LEGACY
             data = {"uri": uri} if _PLAIN_URI.fullmatch(uri) else None
-            raise MCPError(code, _NOT_THERE, data) from None
-        return types.ReadResourceResult(contents=[await _on_the_wire(content)])
+            raise MCPError(code, _NOT_THERE, data)
+        return types.ReadResourceResult(contents=[held])
+
+    async def contents(self, uri: str) -> studio_app.Contents | None:
+        """Give what an address of `kontext://` holds as the protocol does; `None` where it is none.
+
+        Raises:
+            KontextError: what it names is not there, cannot be read, or was changed since it was kept.
+        """
+        content = await self._content(uri)
+        return None if content is None else await _on_the_wire(content)
 
     async def content(self, uri: str) -> Content:
         """Give what one resource holds.
@@ -242,6 +253,7 @@ _FIXED = [
         ("guide", "How to prompt FLUX.1 Kontext", GUIDE_URI, "What to say and what to keep, in short.", MARKDOWN),
     )
 ]
+_FIXED.append(studio_app.RESOURCE)
 
 
 def _listed(row: ImageRow, priority: float) -> types.Resource:
@@ -286,7 +298,7 @@ def _json(uri: str, data: dict[str, Any]) -> Content:
     return Content(uri=uri, media_type=JSON, data=json.dumps(data, ensure_ascii=False, indent=1))
 
 
-async def _on_the_wire(content: Content) -> types.TextResourceContents | types.BlobResourceContents:
+async def _on_the_wire(content: Content) -> studio_app.Contents:
     data = content.data
     if isinstance(data, str):
         return types.TextResourceContents(uri=content.uri, text=data, mime_type=content.media_type)

@@ -20,7 +20,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server import __version__
 from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.surface import completion, prompts
+from kontext_server.surface import completion, prompts, studio_app
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
 from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
@@ -97,11 +97,12 @@ def make_server(app: App) -> KontextServer:
             yield app
 
     @guarded
-    async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=tools.specs)
+    async def list_tools(ctx: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[*tools.specs, *studio_app.listed(ctx)])
 
     @guarded
     @if_read
+    @studio_app.served_by(resources.contents)
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> HandlerResult:
         call = job_tasks.call if declared(ctx) else tools.call
         return await call(params.name, params.arguments, Caller(ctx, params))
@@ -157,6 +158,7 @@ def make_server(app: App) -> KontextServer:
     server.add_notification_handler("notifications/initialized", types.NotificationParams, notices.initialized)
     # Registered by name: its answer may be a task as well, which the constructor's own type does not know.
     server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
+    studio_app.serve(server)
     TaskExtension(app.tasks, {KIND: job_tasks}).serve(server)
     # A question's state goes through the client: sealed under this process's own key (`asking`).
     security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)

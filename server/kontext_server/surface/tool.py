@@ -1,6 +1,6 @@
 """One tool as a value: what is published of it, and what it does; and how an answer is put together.
 
-What it is not: any tool (`tools`, `looking`) or its words. Above: tools, looking. Below: arguments.
+What it is not: any tool (`tools`, `looking`) or its words. Above: tools, looking, studio_app. Below: arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from kontext_tools.views import Call, Quote, View
 
 Verb = Callable[[Arguments, Call], Awaitable[types.CallToolResult]]
 Start = Callable[[Arguments, Call], Awaitable[View | Quote]]
+
+MAX_ANSWER_BYTES = 690_000
+"""A whole answer stays under 700 KB, with what frames it on the wire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,17 +15,15 @@ from typing import Any
 import mcp_types as types
 
 from kontext_server.app import App
-from kontext_server.surface import answers, looking, parameters, plan_parameters
+from kontext_server.surface import answers, looking, parameters, plan_parameters, studio_app
 from kontext_server.surface.arguments import Arguments, Parameter
 from kontext_server.surface.asking import Caller
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.reading import read
-from kontext_server.surface.tool import Start, Tool, Verb, result, tool
+from kontext_server.surface.tool import MAX_ANSWER_BYTES, Start, Tool, Verb, result, tool
 from kontext_tools.errors import InvalidArgument, KontextError
 from kontext_tools.views import Call, Quote, View
 
-MAX_ANSWER_BYTES = 690_000
-"""A whole answer stays under 700 KB, with what frames it on the wire."""
 MAX_PREVIEW_BYTES = 450_000
 """Of a picture at most, and less beside long texts; base64 adds a third."""
 MIN_PREVIEW_PX = 64
@@ -38,7 +36,7 @@ class Tools:
         self._app = app
         made = (self._edit_image(), self._generate_image(), self._get_status(), self._cancel_job())
         every = (*made, *looking.tools(app), self._run_plan())
-        self._tools: Mapping[str, Tool] = {one.spec.name: one for one in every}
+        self._tools: Mapping[str, Tool] = {one.spec.name: studio_app.shown(one) for one in every}
 
     @property
     def specs(self) -> list[types.Tool]:
@@ -71,8 +69,8 @@ class Tools:
             "edit_image",
             "Edit an image",
             "Change one picture by words with FLUX.1 Kontext. Costs money unless the sandbox serves; dry_run tells the "
-            "price. Say one or two concrete changes and name in keep what must stay. Answers with a reference such as "
-            "red-car-4k7q/1: pass it as image for the next edit. Do not describe a picture that you cannot see.",
+            "price. Say one or two concrete changes; name in keep what must stay. Answers with a reference "
+            "(red-car-4k7q/1): pass it as image for the next edit. Never describe what you cannot see.",
             parameters.edit_image(self._app.offers, self._app.settings.kontext_wait_seconds),
         )
 
@@ -84,7 +82,7 @@ class Tools:
             starts,
             "generate_image",
             "Generate an image",
-            "Make a new picture from words alone. Costs money unless the sandbox serves; dry_run tells the price. "
+            "Make a picture from words alone. Costs money unless the sandbox serves; dry_run tells the price. "
             "Answers with a reference that edit_image takes as image.",
             parameters.generate_image(self._app.offers, self._app.settings.kontext_wait_seconds),
         )
@@ -98,7 +96,7 @@ class Tools:
         return _tool(
             "get_status",
             "Get a job's status",
-            "Tell how a job stands and give its images once it is done. Use wait_seconds instead of calling in a loop.",
+            "Tell how a job stands, with its images once done. Use wait_seconds, not a loop.",
             parameters.get_status(),
             types.ToolAnnotations(
                 read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
@@ -116,7 +114,7 @@ class Tools:
         return _tool(
             "cancel_job",
             "Cancel a job",
-            "Stop a job. Some providers cannot cancel: then it goes on, is charged, and its result is kept.",
+            "Stop a job. Where the provider cannot, it goes on, is charged, and its result is kept.",
             parameters.cancel_job(),
             types.ToolAnnotations(
                 read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
@@ -133,7 +131,7 @@ class Tools:
             starts,
             "run_plan",
             "Run a plan of edits",
-            "Do up to 20 edits in one call: batches, fan-outs, known recipes. To look after each edit, call edit_image "
+            "Up to 20 edits in one call: batches, fan-outs, known recipes. To look after each, call edit_image "
             "instead. What starts from a failed step is skipped, the rest goes on. Each picture is paid.",
             plan_parameters.run_plan(self._app.settings.kontext_wait_seconds),
         )

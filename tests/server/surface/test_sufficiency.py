@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from mcp.client import Client
 from kontext_server.app import build
 from kontext_server.settings import load
 from kontext_server.surface.server import make_server
+from kontext_server.surface.tools import Tools
 from support.stdio_server import fields_of, text_of
 from support.workshop import png
 
@@ -101,6 +103,26 @@ async def test_the_text_of_one_job_has_at_most_five_lines_and_of_a_failure_three
     assert lines["plan"] == lines["plan in full"] <= len(fields_of(answers["plan"])["steps"]) + 2
     assert lines["found"] <= len(fields_of(answers["found"])["images"]) + 2
     assert lines["refused"] <= 3
+
+
+TOOL_OF = {"running": "edit_image", "joined": "edit_image", "done": "edit_image", "priced": "edit_image"} | {
+    "waited for": "get_status",
+    "in full": "get_status",
+    "plan in full": "get_status",
+    "ended already": "cancel_job",
+    "plan": "run_plan",
+    "found": "find_images",
+    "seen": "view_images",
+    "refused": "edit_image",
+}
+
+
+async def test_every_field_of_an_answer_is_listed_by_its_tool(
+    answers: dict[str, types.CallToolResult], tmp_path: Path
+) -> None:
+    schemas = {tool.name: tool.output_schema or {} for tool in Tools(build(load(kontext_data_dir=tmp_path))).specs}
+    for kind, answer in answers.items():
+        assert set(fields_of(answer)) <= set(schemas[TOOL_OF[kind]]["properties"]), kind
 
 
 async def test_no_answer_holds_a_picture_in_words(answers: dict[str, types.CallToolResult]) -> None:

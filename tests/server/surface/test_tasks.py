@@ -336,7 +336,7 @@ class TestWhoMayAsk:
     async def test_the_server_says_that_it_has_tasks(self, tmp_path: Path) -> None:
         async with client_of(an_app(tmp_path)) as client:
             told = await everything(client.session, AnyRequest(method="server/discover", params={}))
-        assert told["capabilities"]["extensions"] == {IDENTIFIER: {}}
+        assert told["capabilities"]["extensions"] == {"io.modelcontextprotocol/ui": {}, IDENTIFIER: {}}
         assert "tasks" not in told["capabilities"]
 
     async def test_a_store_that_cannot_be_read_is_no_unknown_task(self, tmp_path: Path) -> None:
