@@ -1,7 +1,7 @@
 """`kontext demo`: three edits of a photograph that comes with the package; no key, no network.
 
 What this is: the folder, the lines that are printed, the page at the end. What it is not: the edits (`demo_agent`, an
-MCP client as an assistant would be) or the page's looks (`demo_page`). Above: cli. Below: both, talk.
+MCP client as an assistant would be) or the page's words (`demo_page`). Above: cli. Below: both, saving, talk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 from kontext_server.cli import COMMANDS
 
 if TYPE_CHECKING:
-    from kontext_server.cli.demo_agent import Step
+    from kontext_server.cli.demo_agent import Made, Step
 
 PROMPTS = (
     "Make it a watercolour painting",
@@ -68,13 +68,13 @@ def command(ctx: click.Context, output: Path, *, as_json: bool) -> None:
 
     try:
         with sigterm_interrupts():
-            steps = anyio.run(edited, folder / PHOTO, PROMPTS, folder / DATA, on_step)
+            made = anyio.run(edited, folder / PHOTO, PROMPTS, folder / DATA, on_step)
     except Stopped as stopped:
         if stopped.failure is not None:
             ctx.exit(talk.tell_failure(stopped.failure, as_json=as_json))
         talk.say(f"The server could not be talked to. What it said: {log_of(folder / DATA)}")
         ctx.exit(FAILED)
-    _finish(folder, steps, as_json=as_json)
+    _finish(folder, made, as_json=as_json)
     ctx.exit(DONE)
 
 
@@ -115,13 +115,13 @@ def _photo() -> bytes:
     return (resources.files("kontext_server") / "assets" / PHOTO).read_bytes()
 
 
-def _finish(folder: Path, steps: list[Step], *, as_json: bool) -> None:
-    from kontext_server.cli import demo_page, talk
+def _finish(folder: Path, made: Made, *, as_json: bool) -> None:
+    from kontext_server.cli import demo_page, saving, talk
 
     photo, page = folder / PHOTO, folder / "demo.html"
-    page.write_text(demo_page.page(photo, steps), encoding="utf-8")
+    saving.write(demo_page.page(made), page, force=True)
     if as_json:
-        edits = [step.fields for step in steps]
+        edits = [step.fields for step in made.steps]
         talk.answer_json({"folder": str(folder), "photo": str(photo), "edits": edits, "html": str(page)})
         return
     talk.say(

@@ -1,24 +1,30 @@
 """The demo's assistant: starts a server over stdio and asks it for edits, as any MCP client does.
 
 What this is: a client of `kontext serve` that sees nothing but the protocol, so that the demo shows what an assistant
-gets. What it is not: a way past the server. Above: demo. Below: mcp.client, a process of this same program.
+gets; the page's pictures it reads by their addresses as well. What it is not: a way past the server. Above: demo.
+Below: mcp.client, a process of this same program, surface.recording.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mcp_types as types
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
 from kontext_server.settings import Settings
+from kontext_server.surface.recording import recorded
+from kontext_server.surface.resources import Content
 from kontext_tools.choosing import KEY_VARIABLES, SANDBOX
 from kontext_tools.errors import Failure
 
@@ -61,6 +67,14 @@ class Step:
         return self.fields["seconds"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What the demo has made: its edits, in order, and the resources that its page holds, by URI."""
+
+    steps: Sequence[Step]
+    recorded: Mapping[str, Any]
+
+
 class Stopped(Exception):
     """The demo ended early: with the server's own failure, or because it could not be talked to (`None`)."""
 
@@ -74,8 +88,8 @@ def log_of(data_dir: Path) -> Path:
     return data_dir / "server.log"
 
 
-async def edited(photo: Path, prompts: Sequence[str], data_dir: Path, on_step: Callable[[Step], None]) -> list[Step]:
-    """Ask a server of our own for one edit after the other, each of the result before.
+async def edited(photo: Path, prompts: Sequence[str], data_dir: Path, on_step: Callable[[Step], None]) -> Made:
+    """Ask a server of our own for one edit after the other, each of the result before; read what the page needs.
 
     Args:
         photo: where it starts.
@@ -87,6 +101,7 @@ async def edited(photo: Path, prompts: Sequence[str], data_dir: Path, on_step: C
         Stopped: an edit was refused or failed, or the server could not be talked to.
     """
     steps: list[Step] = []
+    found: Mapping[str, Any] = {}
     stopped: Stopped | None = None
     try:
         async with _connected(photo.parent, data_dir) as client:
@@ -97,6 +112,7 @@ async def edited(photo: Path, prompts: Sequence[str], data_dir: Path, on_step: C
                     on_step(step)
                     steps.append(step)
                     image = step.ref
+                found = await recorded(partial(_read, client), [step.fields["job_id"] for step in steps])
             except Stopped as early:
                 # Raised out of the block, the client's task group would wrap it into an exception group.
                 stopped = early
@@ -104,7 +120,7 @@ async def edited(photo: Path, prompts: Sequence[str], data_dir: Path, on_step: C
         stopped = Stopped(None)
     if stopped is not None:
         raise stopped
-    return steps
+    return Made(steps=steps, recorded=found)
 
 
 def environment(photos: Path, data_dir: Path) -> dict[str, str]:
@@ -143,6 +159,12 @@ async def _edit(client: Client, image: str, prompt: str) -> Mapping[str, Any]:
     while not fields["images"]:
         fields = await _call(client, "get_status", {"job_id": fields["job_id"], "wait_seconds": WAIT_S})
     return fields
+
+
+async def _read(client: Client, uri: str) -> Content:
+    (content,) = (await client.read_resource(uri)).contents
+    data = base64.b64decode(content.blob) if isinstance(content, types.BlobResourceContents) else content.text
+    return Content(uri=uri, media_type=content.mime_type or "", data=data)
 
 
 async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> Mapping[str, Any]:

@@ -1,81 +1,39 @@
-"""The demo's page: one file with everything in it, nothing fetched, nothing run but what its policy names.
+"""The demo's page: the words around what the demo's client recorded.
 
-What this is: the template in `assets/demo.html` filled with what the demo did. What it is not: the edits
-(`demo_agent`). Above: demo. Below: kontext_tools.images, kontext_tools.data_uris.
+What this is: a title, what was done and by what, how to go on. What it is not: the page (`surface.studio_page`), or
+what it holds (`surface.recording`). Above: demo. Below: studio_page, demo_agent's values.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
-from html import escape
-from importlib import resources
-from pathlib import Path
-from string import Template
+from kontext_server.cli.demo_agent import Made
+from kontext_server.surface import studio_page
 
-from kontext_server import __version__
-from kontext_server.cli.demo_agent import Step
-from kontext_tools import data_uris, images
+TITLE = "Three edits of one photograph"
+DONE = (
+    "An MCP client asked kontext for three edits, each of the result before. The last is shown first; the line of "
+    "pictures leads back to the photograph, and each can be compared with what it was made from."
+)
+HONEST = (
+    "No model was asked. Without a provider's key the sandbox stands in for FLUX.1 Kontext: it changes real pixels by "
+    "simple means, costs nothing and marks its pictures."
+)
+GO_ON = (
+    "These commands edit the last picture again, without and with a model. The pictures of this page lie in the folder "
+    "data beside it."
+)
+_COMMANDS = """\
+# in this page's folder
+export KONTEXT_DATA_DIR="$PWD/data"
+kontext edit {last} "Turn it into a night scene"
 
-PREVIEW_PX = 1024
-PHOTO_ALT = "the photograph: a tabby cat looking past the camera"
+# with a key of yours, edits cost money; this tells how much
+export CORE_TODAY_API_KEY=…
+kontext edit {last} "Turn it into a night scene" --dry-run"""
 
 
-def page(photo: Path, steps: Sequence[Step]) -> str:
+def page(made: Made) -> str:
     """Give the page as text."""
-    template = (resources.files("kontext_server") / "assets" / "demo.html").read_text(encoding="utf-8")
-    befores = [(photo, PHOTO_ALT), *((step.path, _alt(step)) for step in steps)]
-    pairs = [_pair(n, step, befores[n - 1], befores[n]) for n, step in enumerate(steps, start=1)]
-    return Template(template).substitute(
-        style_hash=_hash_of(template, "style"),
-        script_hash=_hash_of(template, "script"),
-        version=escape(__version__),
-        pairs="\n".join(pairs),
-        last=escape(steps[-1].ref),
-    )
-
-
-def _pair(n: int, step: Step, before: tuple[Path, str], after: tuple[Path, str]) -> str:
-    change = step.fields.get("change")
-    facts = [
-        ("Reference", f"<code>{escape(step.ref)}</code>"),
-        ("Started from", f"<code>{escape(Path(step.image).name if n == 1 else step.image)}</code>"),
-        ("Changed", escape(f"{change['percent']} % of the pixels, {change['where']}") if change else "not measured"),
-        ("Cost", escape(step.cost)),
-        ("Took", f"{step.seconds:.1f} s"),
-    ]
-    rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    width, height = step.fields["images"][0]["width"], step.fields["images"][0]["height"]
-    # A local change, such as words written on it, is seen whole at first.
-    shown = 50 if change is None or change["where"] == "everywhere" else 10
-    size = f'width="{width}" height="{height}"'
-    return f"""<section class="pair" aria-labelledby="edit-{n}">
-  <div class="words">
-    <p class="count">Edit {n}</p>
-    <h2 id="edit-{n}">{escape(step.prompt)}</h2>
-    <dl>{rows}</dl>
-  </div>
-  <div class="compare">
-    <figure class="after"><img src="{_data_uri(after[0])}" {size} alt="After: {escape(after[1])}">
-      <figcaption>After</figcaption></figure>
-    <figure class="before"><img src="{_data_uri(before[0])}" {size} alt="Before: {escape(before[1])}">
-      <figcaption>Before</figcaption></figure>
-    <input type="range" min="0" max="100" value="{shown}" aria-label="Edit {n}: how much of before is shown" hidden>
-  </div>
-</section>"""
-
-
-def _alt(step: Step) -> str:
-    return f"the picture that came of “{step.prompt}”"
-
-
-def _data_uri(path: Path) -> str:
-    jpeg = images.preview(path.read_bytes(), PREVIEW_PX)
-    return data_uris.encoded(jpeg, "image/jpeg")
-
-
-def _hash_of(template: str, element: str) -> str:
-    """Give the hash by which the page's policy allows its one style and its one script."""
-    content = template.partition(f"<{element}>")[2].partition(f"</{element}>")[0]
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
+    last = made.steps[-1].ref
+    tail = {"heading": "To go on", "text": GO_ON, "code": _COMMANDS.format(last=last)}
+    return studio_page.file(title=TITLE, show=last, lead=(DONE, HONEST), tail=tail, recorded=made.recorded)

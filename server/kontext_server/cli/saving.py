@@ -1,7 +1,8 @@
 """Files where a person wants them, such as `-o FILE`: nothing is overwritten unasked.
 
-What this is: the names (`cat.png`, `cat-2.png` …), the refusal before anything is done, the copy of results, and a page
-written whole. What it is not: where results are kept (`kontext_tools.blobs`). Above: making, export. Below: errors.
+What this is: the names (`cat.png`, `cat-2.png` …), the refusal before anything is done, the copy of results, a page
+written whole. What it is not: where results are kept (`kontext_tools.blobs`). Above: making, export, demo. Below:
+errors.
 """
 
 from __future__ import annotations

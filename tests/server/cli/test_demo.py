@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ import anyio
 import pytest
 from click.testing import Result
 
+from kontext_server.app import build
 from kontext_server.cli import demo, demo_agent
+from kontext_server.settings import load
+from kontext_server.surface.recording import recorded
+from kontext_server.surface.resources import Resources
 from kontext_tools.errors import ProviderError
 
 Invoke = Callable[..., Result]
@@ -37,9 +41,30 @@ def test_three_edits_each_of_the_one_before_and_the_page_last(kontext: Kontext, 
     assert "Each line: the reference" in ended.stderr
     page = Path(last)
     assert page == home / "kontext-demo" / "demo.html"
-    text = page.read_text(encoding="utf-8")
-    assert text.count('type="range"') == 3
-    assert all(match and match[1] in text for match in found)
+    refs = [match[1] for match in found if match]
+    told = block_of(page)
+    assert told["show"] == refs[-1]
+    # What the client read over MCP is what the app on the same folder gives.
+    assert told["resources"] == recorded_at(page.parent / "data", refs)
+    (line,) = [one for uri, one in told["resources"].items() if uri == f"kontext://images/{refs[-1]}/lineage"]
+    job, _, _ = refs[0].partition("/")
+    assert [one["ref"] for one in json.loads(line["text"])["ancestors"]] == [f"{job}/0", *refs[:2]]
+    assert str(home) not in page.read_text(encoding="utf-8")
+
+
+def block_of(page: Path) -> Any:
+    (text,) = re.findall(r'id="kontext">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    return json.loads(text)
+
+
+def recorded_at(data: Path, refs: Sequence[str]) -> Any:
+    app = build(load(kontext_data_dir=data, kontext_provider=("sandbox",)))
+
+    async def read() -> Any:
+        async with app.running():
+            return await recorded(Resources(app).content, [ref.partition("/")[0] for ref in refs])
+
+    return anyio.run(read)
 
 
 def test_as_json_it_tells_the_same_and_uses_its_own_folder_again(kontext: Kontext, home: Path) -> None:
@@ -101,7 +126,7 @@ def test_a_server_that_does_not_answer_is_told_with_its_log(
 
 
 def test_a_failure_of_the_server_is_told_as_such(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refused(*_: object) -> list[demo_agent.Step]:
+    async def refused(*_: object) -> demo_agent.Made:
         raise demo_agent.Stopped(ProviderError("It broke.", fix="Wait.").failure)
 
     monkeypatch.setattr(demo_agent, "edited", refused)

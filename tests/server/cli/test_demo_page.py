@@ -1,99 +1,59 @@
-"""The demo's page: whole in itself, and safe whatever it shows."""
+"""The demo's page: what it says beside its pictures, and that it is honest about them."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pytest
+from inline_snapshot import snapshot
 
-from kontext_server import cli
-from kontext_server.cli.demo_agent import Step
+from kontext_server.cli.demo_agent import Made, Step
 from kontext_server.cli.demo_page import page
 
-PHOTO = Path(cli.__file__).parents[1] / "assets" / "chelsea.png"
-HOSTILE = '<script>alert(1)</script> & "quoted" ${x}'
+HOSTILE = '<script>alert(1)</script> & "quoted" {x} ${x}'
 
 
-def _step(**changed: Any) -> Step:
-    fields = {
-        "images": [{"ref": "red-car-4k7q/1", "path": str(PHOTO), "width": 451, "height": 300}],
-        "cost": {"amount": "0", "unit": "usd", "basis": "reported"},
-        "seconds": 1.25,
-        "change": {"percent": 12.5, "where": "everywhere", "sharpness": 1.0},
+def a_step(ref: str) -> Step:
+    fields = {"images": [{"ref": ref, "path": "/cat.png"}], "cost": {"amount": "0", "unit": "usd"}, "seconds": 1.25}
+    return Step(prompt=HOSTILE, image=str(Path("/cat.png")), fields=fields)
+
+
+def block() -> Any:
+    made = Made(steps=[a_step("warm-4k7q/1"), a_step("night-4k7q/1")], recorded={"kontext://x": {"text": HOSTILE}})
+    html = page(made)
+    assert "<title>Three edits of one photograph</title>" in html
+    assert "alert(1)</script>" not in html
+    (text,) = re.findall(r'id="kontext">(.*?)</script>', html, re.DOTALL)
+    return json.loads(text)
+
+
+def test_it_shows_the_last_edit_first_and_says_what_made_the_pictures_and_how_to_go_on() -> None:
+    told = block()
+    assert {name: told[name] for name in ("kind", "show", "title")} == {
+        "kind": "file",
+        "show": "night-4k7q/1",
+        "title": "Three edits of one photograph",
     }
-    return Step(prompt=HOSTILE, image=str(PHOTO), fields=fields | changed)
+    done, honest = told["lead"]
+    assert done.startswith("An MCP client asked kontext for three edits, each of the result before.")
+    assert honest == (
+        "No model was asked. Without a provider's key the sandbox stands in for FLUX.1 Kontext: it changes real pixels "
+        "by simple means, costs nothing and marks its pictures."
+    )
+    assert told["resources"] == {"kontext://x": {"text": HOSTILE}}
 
 
-class _Seen(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+def test_its_commands_go_on_from_the_last_picture_in_the_folder_beside_it() -> None:
+    tail = block()["tail"]
+    assert tail["heading"] == "To go on" and "in the folder data beside it" in tail["text"]
+    assert tail["code"] == snapshot("""\
+# in this page's folder
+export KONTEXT_DATA_DIR="$PWD/data"
+kontext edit night-4k7q/1 "Turn it into a night scene"
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-@pytest.fixture(scope="module")
-def text() -> str:
-    return page(PHOTO, [_step(), _step(change={"percent": 3.0, "where": "bottom", "sharpness": 1.0}), _step()])
-
-
-@pytest.fixture(scope="module")
-def seen(text: str) -> _Seen:
-    parser = _Seen()
-    parser.feed(text)
-    return parser
-
-
-def test_nothing_is_fetched_from_anywhere(text: str, seen: _Seen) -> None:
-    sources = [attributes["src"] or "" for _, attributes in seen.tags if "src" in attributes]
-    assert len(sources) == 6
-    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
-    assert not re.search(r"https?://|url\(|@import", text)
-    assert not seen.all("link")
-    assert not seen.all("a")
-
-
-def test_the_policy_allows_the_one_style_and_the_one_script_by_their_hash(text: str, seen: _Seen) -> None:
-    [policy] = [meta["content"] or "" for meta in seen.all("meta") if "http-equiv" in meta]
-    assert policy.startswith("default-src 'none';")
-    assert "unsafe" not in policy
-    for element in ("style", "script"):
-        [content] = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        assert f"{element}-src 'sha256-{digest}'" in policy
-    assert not any("style" in attributes or "onclick" in attributes for _, attributes in seen.tags)
-
-
-def test_what_it_shows_is_text(text: str) -> None:
-    assert "<script>alert" not in text
-    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quoted&quot; ${x}") >= 3
-
-
-def test_pictures_have_words_and_sliders_have_names(seen: _Seen) -> None:
-    assert all(image["alt"] for image in seen.all("img"))
-    assert [slider["aria-label"] for slider in seen.all("input")] == [
-        f"Edit {n}: how much of before is shown" for n in (1, 2, 3)
-    ]
-    assert [html["lang"] for html in seen.all("html")] == ["en"]
-
-
-def test_a_local_change_is_seen_whole_at_first(seen: _Seen) -> None:
-    assert [slider["value"] for slider in seen.all("input")] == ["50", "10", "50"]
-
-
-def test_a_change_that_was_not_measured_is_told_so() -> None:
-    assert "not measured" in page(PHOTO, [_step(change=None)])
-
-
-def test_it_reads_in_light_and_dark(text: str) -> None:
-    assert "prefers-color-scheme: dark" in text
-    assert 'content="width=device-width, initial-scale=1"' in text
+# with a key of yours, edits cost money; this tells how much
+export CORE_TODAY_API_KEY=…
+kontext edit night-4k7q/1 "Turn it into a night scene" --dry-run\
+""")
