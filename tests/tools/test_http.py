@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 from anyio.abc import SocketStream
 
 from kontext_tools.guard import Blocked, Guard
-from kontext_tools.http import Http, Lost, NotSent, Part, Refetched, Reply, TooLarge
+from kontext_tools.http import Http, Lost, NotSent, Part, Refetched, Reply, TooLarge, trusted
 from kontext_tools.redaction import Redactor, without_query
 
 pytestmark = pytest.mark.anyio
@@ -281,3 +282,29 @@ def test_keys_and_signed_queries_are_taken_out_of_any_text() -> None:
 
 def test_the_system_resolver_and_tls_defaults_are_used() -> None:
     assert ssl.create_default_context().check_hostname
+
+
+async def test_whom_to_trust_is_read_once_for_all_and_not_for_a_plain_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = httpx2.create_ssl_context
+
+    def counting(*, trust_env: bool) -> ssl.SSLContext:
+        read.append("trust")
+        return whole(trust_env=trust_env)
+
+    monkeypatch.setattr(httpx2, "create_ssl_context", counting)
+    trusted.cache_clear()
+    async with speaking(answering(ok(b"{}"))) as base:
+        for fresh in (False, True):
+            http = Http()
+            await http.call("GET", base, fresh=fresh)
+            await http.aclose()
+        assert read == []
+        for fresh in (False, True):
+            http = Http()
+            with pytest.raises(NotSent):
+                await http.call("GET", base.replace("http:", "https:"), fresh=fresh)
+            await http.aclose()
+    assert read == ["trust"]
+    assert [trusted(plain=plain).verify_mode for plain in (True, False)] == [ssl.CERT_REQUIRED] * 2
+    assert trusted(plain=True).cert_store_stats()["x509"] == 0

@@ -8,6 +8,7 @@ the meaning of a status code (`providers.wire`). Above: wire, sources, engine. B
 
 from __future__ import annotations
 
+import functools
 import json as jsonlib
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -98,14 +99,12 @@ class Http:
         self.guard = guard or Guard()
         self.redact = redact or Redactor(())
         self._proxy = proxy
-        self._ssl: ssl.SSLContext | None = None
-        self._kept: httpx2.AsyncClient | None = None
+        self._kept: dict[bool, httpx2.AsyncClient] = {}
 
     async def aclose(self) -> None:
         """Close what is open."""
-        if self._kept is not None:
-            await self._kept.aclose()
-            self._kept = None
+        while self._kept:
+            await self._kept.popitem()[1].aclose()
 
     async def call(
         self,
@@ -150,7 +149,7 @@ class Http:
             form, url, named = form | {"extensions": _extensions(url)}, url.url, named | {"host": url.host}
         try:
             with anyio.fail_after(total_s if total_s is not None else CONNECT_S + 2 * read_s):
-                async with self._client(fresh=fresh) as client:
+                async with self._client(url, fresh=fresh) as client:
                     request = client.build_request(method, url, headers=named, timeout=timeout, **form)
                     response = await client.send(request, stream=True)
                     try:
@@ -194,7 +193,7 @@ class Http:
         try:
             with anyio.fail_after(CONNECT_S + READ_S):
                 target = await self.guard.check(url, by_proxy=self._proxy is not None)
-                async with self._client(fresh=True) as client:
+                async with self._client(target.url, fresh=True) as client:
                     request = client.build_request(
                         "GET", target.url, headers={"host": target.host}, extensions=_extensions(target)
                     )
@@ -206,7 +205,7 @@ class Http:
 
     async def _fetch(self, url: str, path: Path, max_bytes: int) -> str | None:
         target = await self.guard.check(url, by_proxy=self._proxy is not None)
-        async with self._client(fresh=True) as client:
+        async with self._client(target.url, fresh=True) as client:
             request = client.build_request(
                 "GET",
                 target.url,
@@ -226,22 +225,30 @@ class Http:
         return None
 
     @asynccontextmanager
-    async def _client(self, *, fresh: bool) -> AsyncGenerator[httpx2.AsyncClient]:
+    async def _client(self, url: str, *, fresh: bool) -> AsyncGenerator[httpx2.AsyncClient]:
+        plain = url[:5].lower() == "http:"
         if not fresh:
-            if self._kept is None:
-                self._kept = self._make(keep=True)
-            yield self._kept
+            if plain not in self._kept:
+                self._kept[plain] = self._make(plain=plain, keep=True)
+            yield self._kept[plain]
             return
-        async with self._make(keep=False) as client:
+        async with self._make(plain=plain, keep=False) as client:
             yield client
 
-    def _make(self, *, keep: bool) -> httpx2.AsyncClient:
-        if self._ssl is None:
-            self._ssl = httpx2.create_ssl_context(trust_env=False)
+    def _make(self, *, plain: bool, keep: bool) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=200, max_keepalive_connections=20 if keep else 0)
         return httpx2.AsyncClient(
-            verify=self._ssl, trust_env=False, follow_redirects=False, limits=limits, proxy=self._proxy
+            verify=trusted(plain=plain), trust_env=False, follow_redirects=False, limits=limits, proxy=self._proxy
         )
+
+
+@functools.cache
+def trusted(*, plain: bool) -> ssl.SSLContext:
+    """Give whom we believe over TLS: read once per process (about 40 ms), and not where none is spoken.
+
+    The context of a plain client trusts nobody: were it ever asked to speak TLS, it would refuse.
+    """
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else httpx2.create_ssl_context(trust_env=False)
 
 
 def _multipart(part: Part) -> tuple[str, tuple[str | None, bytes | str, str | None]]:
