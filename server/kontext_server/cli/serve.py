@@ -7,6 +7,8 @@ web.http, session.
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from kontext_server.cli import COMMANDS
@@ -57,6 +59,8 @@ def _over_stdio() -> int:
 
 
 def _over_http(host: str, port: int) -> int:
+    gc.disable()  # until all is imported: `web.http` lets it go to work
+
     from kontext_server.cli import session, talk
     from kontext_server.cli.exits import DONE, FAILED
     from kontext_server.settings import Settings

@@ -71,6 +71,7 @@ def run(
 
     # What the imports made lives to the end: the collector need not walk it again and again.
     gc.freeze()
+    gc.enable()
     served = application(server, app, addresses, place.host)
     serve_until_signal(served, place, announce=lambda: announce(place.base + PATH), ending=end)
 
