@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -18,12 +19,24 @@ from support.contract import CELL, table
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
+# What is imported and collected lives to the end of the run: the collector rests meanwhile, and never walks it.
+gc.disable()
+
 NODE_FOLDER = Path(__file__).parent.parent / ".ci" / "node" / "node_modules" / ".bin"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer the whole of what the suite runs a sample of."""
     parser.addoption("--campaign", action="store_true", help="run the random campaigns whole, not a sample")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the collector go to work once all is collected, on what the tests themselves make."""
+    collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.hookimpl(wrapper=True)
