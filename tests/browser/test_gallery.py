@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page
 
-from browser.test_result import shows
 from support.many_images import fill
 from support.stdio_server import PHOTOS, environment
+from support.studio_view import shows
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import pytest
 from mcp.client import Client
 from playwright.async_api import Browser
 
-from browser.test_result import edited, press
 from support.studio_host import EVERYTHING, Host, host_of
+from support.studio_view import edited, press
 
 pytestmark = pytest.mark.anyio
 
@@ -137,9 +137,7 @@ async def test_what_is_chosen_is_seen_in_forced_colours(browser: Browser, client
         await host.page.emulate_media(forced_colors="active")
         await host.open()
         await _result(host)
-        chosen = await host.frame.eval_on_selector(
-            ".line [aria-current=true]", "e => getComputedStyle(e).outlineStyle"
-        )
+        chosen = await host.frame.eval_on_selector(".line [aria-current=true]", "e => getComputedStyle(e).outlineStyle")
         edges = await host.frame.eval_on_selector_all(
             ".actions button", "all => all.map(e => getComputedStyle(e).borderTopWidth)"
         )

@@ -11,9 +11,9 @@ import pytest
 from mcp.client import Client
 from playwright.async_api import Browser
 
-from browser.test_result import CAT, edited, press, shows
 from kontext_server.simulator.serve import Running, running
 from support.studio_host import EVERYTHING, Host, apps_client, host_of
+from support.studio_view import CAT, edited, press, shows
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,9 @@ async def slow_host(browser: Browser, folder: Path, *, job_seconds: float) -> As
             yield host, simulator
 
 
-async def test_a_running_edit_is_found_by_its_words_and_cancelled_from_the_view(browser: Browser, tmp_path: Path) -> None:
+async def test_a_running_edit_is_found_by_its_words_and_cancelled_from_the_view(
+    browser: Browser, tmp_path: Path
+) -> None:
     async with slow_host(browser, tmp_path, job_seconds=600) as (host, simulator), anyio.create_task_group() as calls:
         await host.open()
         calls.start_soon(host.call, "edit_image", {"image": CAT, "prompt": "Make it a cartoon", "wait_seconds": 50})

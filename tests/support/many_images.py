@@ -62,7 +62,8 @@ def fill(folder: Path, images: int, *, pictures: int, size: tuple[int, int] = (3
 
 def _picture(folder: Path, n: int, size: tuple[int, int]) -> tuple[str, int, str]:
     """Write one picture, unlike all others; give its key, bytes and sha-256."""
-    tile = Image.effect_noise((size[0] // 8, size[1] // 8), 40).resize(size, Image.Resampling.BICUBIC)
+    noise = Image.effect_noise((size[0] // 8, size[1] // 8), 40)
+    tile = noise.resize(size, Image.Resampling.BICUBIC)  # pyright: ignore[reportUnknownMemberType]  # as it is typed
     hue = (n * 47) % 256
     picture = Image.merge("HSV", (Image.new("L", size, hue), Image.new("L", size, 120), tile)).convert("RGB")
     buffer = io.BytesIO()

@@ -114,7 +114,7 @@ class Host:
         """Open a view, as the host that `offers` says; `early` is an answer that is told before the handshake's."""
         read = await self.client.read_resource(STUDIO)
         html = cast("types.TextResourceContents", read.contents[0]).text
-        capabilities = {name: {} for name in self.offers if name != "fullscreen"}
+        capabilities: dict[str, Any] = {name: {} for name in self.offers if name != "fullscreen"}
         modes = ["inline", "fullscreen"] if "fullscreen" in self.offers else ["inline"]
         result: dict[str, Any] = {
             "protocolVersion": "2026-01-26",
@@ -191,7 +191,7 @@ async def host_of(browser: Browser, client: Client, *, offers: tuple[str, ...] =
     page.on("console", lambda told: host.troubles.append(told.text) if told.type == "error" else None)
     page.on("pageerror", lambda error: host.troubles.append(str(error)))
     try:
-        await page.expose_function("serve", host.serve)
+        await page.expose_function("serve", host.serve)  # pyright: ignore[reportUnknownMemberType]  # as it is typed there
         await page.set_content(_PAGE)
         await page.evaluate("window.log = []")
         with anyio.fail_after(60):

@@ -12,7 +12,8 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
-from kontext_server.surface.resources import JOBS_URI, JSON, Content
+from kontext_server.surface.catalogue import JOBS_URI, JSON
+from kontext_server.surface.resources import Content
 from kontext_tools.references import URI_PREFIX
 
 Read = Callable[[str], Awaitable[Content]]

@@ -1,7 +1,7 @@
-"""Past results as resources: a paged list, templates, and the bytes.
+"""Past results as resources: a paged list, and what lies behind each address.
 
-What this is: the `kontext://` URIs of CONTRACT.md section 3 that this version serves. What it is not: the images
-(`kontext_tools.studio`). Above: server. Below: studio, answers.
+What this is: the `kontext://` URIs of CONTRACT.md section 3 that this version serves. What it is not: the words of the
+list (`catalogue`) or the images (`kontext_tools.studio`). Above: server. Below: catalogue, studio, answers.
 """
 
 from __future__ import annotations
@@ -19,6 +19,17 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import answers, listings, looking, provider_sheet, studio_app
+from kontext_server.surface.catalogue import (
+    FIXED,
+    GUIDE_URI,
+    IMAGES_URI,
+    JOBS_URI,
+    JSON,
+    MARKDOWN,
+    PROVIDERS_URI,
+    USAGE_URI,
+    listed,
+)
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.choosing import AUTO, KEY_VARIABLES
@@ -26,7 +37,6 @@ from kontext_tools.errors import InvalidArgument, KontextError, NotFound, Result
 from kontext_tools.finding import Search
 from kontext_tools.jobs import Job
 from kontext_tools.references import Ref
-from kontext_tools.stores.finds import ImageRow
 from kontext_tools.views import Call, View
 
 PAGE = 50
@@ -39,57 +49,6 @@ _IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(previ
 _JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 _PLAIN_URI = re.compile(r"[!-~]{1,200}")
 """The protocol has the address that is not there told back (resources, error handling); only one that is such."""
-IMAGES_URI = "kontext://images"
-"""With a query a search: the studio's own address, which no template tells. A model has find_images."""
-JOBS_URI = "kontext://jobs"
-PROVIDERS_URI = "kontext://providers"
-USAGE_URI = "kontext://usage"
-GUIDE_URI = "kontext://guide"
-JSON, MARKDOWN = "application/json", "text/markdown"
-
-TEMPLATES = [
-    types.ResourceTemplate(
-        name="image",
-        title="An image as delivered",
-        uri_template="kontext://images/{job}/{n}",
-        description="The bytes as delivered; n=0 is the source as it was sent.",
-    ),
-    types.ResourceTemplate(
-        name="preview",
-        title="A preview",
-        uri_template="kontext://images/{job}/{n}/preview",
-        description="JPEG, longest side 768 px.",
-        mime_type="image/jpeg",
-    ),
-    types.ResourceTemplate(
-        name="thumb",
-        title="A thumbnail",
-        uri_template="kontext://images/{job}/{n}/thumb",
-        description="WebP, longest side 256 px.",
-        mime_type="image/webp",
-    ),
-    types.ResourceTemplate(
-        name="meta",
-        title="Everything known of an image",
-        uri_template="kontext://images/{job}/{n}/meta",
-        description="JSON: prompt, seed, provider, cost, parent.",
-        mime_type="application/json",
-    ),
-    types.ResourceTemplate(
-        name="lineage",
-        title="Where an image comes from",
-        uri_template="kontext://images/{job}/{n}/lineage",
-        description="JSON: its ancestors from the source on, and what was made from it.",
-        mime_type="application/json",
-    ),
-    types.ResourceTemplate(
-        name="job",
-        title="A job",
-        uri_template="kontext://jobs/{job}",
-        description="JSON: one job, as get_status tells it in full.",
-        mime_type="application/json",
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +79,8 @@ class Resources:
         except InvalidArgument:
             raise MCPError(types.INVALID_PARAMS, _NO_CURSOR) from None
         # What lies further back matters less; the first page falls from 1 to little more than nothing.
-        listed = [_listed(row, 0.0 if cursor else 1 - n / PAGE) for n, row in enumerate(finds.rows)]
-        resources = listed if cursor else [*_FIXED, *listed]
+        images_ = [listed(row, 0.0 if cursor else 1 - n / PAGE) for n, row in enumerate(finds.rows)]
+        resources = images_ if cursor else [*FIXED, *images_]
         return types.ListResourcesResult(resources=resources, next_cursor=finds.next_cursor)
 
     async def read(self, uri: str, *, protocol_version: str) -> types.ReadResourceResult:
@@ -244,31 +203,6 @@ class Resources:
 _JSON_FORMS = ("meta", "lineage")
 _NOT_THERE = "There is no resource of that address."
 _NO_CURSOR = "That cursor is not one of this list."
-_FIXED = [
-    types.Resource(name=name, title=title, uri=uri, description=description, mime_type=mime_type)
-    for name, title, uri, description, mime_type in (
-        ("jobs", "The newest jobs", JOBS_URI, "The newest 50 jobs with their images.", JSON),
-        ("usage", "Spending", USAGE_URI, "Spent or reserved by UTC day and provider, and today's budget left.", JSON),
-        ("providers", "The providers", PROVIDERS_URI, "What each provider can do and costs.", JSON),
-        ("guide", "How to prompt FLUX.1 Kontext", GUIDE_URI, "What to say and what to keep, in short.", MARKDOWN),
-    )
-]
-_FIXED.append(studio_app.RESOURCE)
-
-
-def _listed(row: ImageRow, priority: float) -> types.Resource:
-    facts = row.output.facts
-    return types.Resource(
-        name=row.label or str(row.ref),
-        title=row.prompt[:80],
-        uri=row.ref.uri,
-        description=f"{facts.width}x{facts.height}, {row.provider}, {row.created_at.isoformat(timespec='seconds')}",
-        mime_type=facts.media_type,
-        size=facts.size_bytes,
-        annotations=types.Annotations(
-            priority=round(priority, 2), last_modified=row.created_at.isoformat(timespec="seconds")
-        ),
-    )
 
 
 def _made(job: Job) -> dict[str, str]:

@@ -22,10 +22,11 @@ from kontext_server import __version__
 from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import completion, prompts, studio_app
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
+from kontext_server.surface.catalogue import TEMPLATES
 from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
 from kontext_server.surface.notices import Notices
-from kontext_server.surface.resources import TEMPLATES, Resources
+from kontext_server.surface.resources import Resources
 from kontext_server.surface.tasks import TaskExtension, declared
 from kontext_server.surface.tools import Tools
 from kontext_server.surface.unread import if_read, refuse_unread

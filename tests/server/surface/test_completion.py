@@ -12,9 +12,9 @@ from mcp.client import Client
 from kontext_server.app import LOCAL_OWNER, build
 from kontext_server.settings import load
 from kontext_server.surface import completion
+from kontext_server.surface.catalogue import TEMPLATES
 from kontext_server.surface.completion import Candidate, matching
 from kontext_server.surface.prompts import PROMPTS
-from kontext_server.surface.resources import TEMPLATES
 from kontext_server.surface.server import make_server
 from kontext_tools.edits import Edit
 from kontext_tools.stores.sqlite import SqliteStore

@@ -14,7 +14,7 @@ import pytest
 from kontext_server.app import build
 from kontext_server.settings import Settings, load
 from kontext_server.surface import prompts, studio_app
-from kontext_server.surface.resources import TEMPLATES
+from kontext_server.surface.catalogue import TEMPLATES
 from kontext_server.surface.server import INSTRUCTIONS
 from kontext_server.surface.tools import Tools
 from support.kept import is_as_kept, names_in
