@@ -74,7 +74,8 @@ class Settings(BaseSettings):
     )
     kontext_data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("kontext", appauthor=False)),
-        description="jobs (`kontext.db`) and pictures (`images/`, each with its facts beside it)",
+        description="jobs (`kontext.db`) and pictures (`images/`, each with its facts beside it); "
+        "`thumbs/` may be removed",
     )
     kontext_output_dir: Path | None = Field(None, description="finished images are also copied here")
     kontext_image_roots: Folders = Field(None, description="folders that a model may name input files from")

@@ -13,7 +13,7 @@ from support.studio_view import edited, press
 
 pytestmark = pytest.mark.anyio
 
-PLAN_UNDER_WAY = {
+PLAN_UNDER_WAY: dict[str, Any] = {
     "job_id": "a-plan-4k7q",
     "status": "processing",
     "images": [],

@@ -207,4 +207,5 @@ async def reads_in_a_minute(host: Host, uri: str) -> int:
     seen: int = await host.page.evaluate(count)
     for _ in range(120):
         await host.page.clock.run_for(500)
+        await host.calm()
     return int(await host.page.evaluate(count)) - seen

@@ -44,18 +44,18 @@ _SCRIPT = """
   frame.setAttribute("sandbox", "allow-scripts");
   frame.srcdoc = html.replace("<head>", `<head><meta http-equiv="Content-Security-Policy" content="${csp}">`);
   const log = window.log ??= [];
-  window.send = (message) => frame.contentWindow.postMessage({jsonrpc: "2.0", ...message}, "*");
+  const send = window.send = (message) => frame.contentWindow.postMessage({jsonrpc: "2.0", ...message}, "*");
   addEventListener("message", async ({source, data}) => {
     if (source !== frame.contentWindow || data?.jsonrpc !== "2.0") return;
     log.push(data);
     if (data.method === "ui/notifications/size-changed") frame.style.height = data.params.height + "px";
     if (data.id === undefined || !data.method) return;
     if (data.method === "ui/initialize") {
-      if (early) window.send({method: "ui/notifications/tool-result", params: early});
-      return window.send({id: data.id, result});
+      if (early) send({method: "ui/notifications/tool-result", params: early});
+      return send({id: data.id, result});
     }
     const {answer, error} = await window.serve(data.method, JSON.stringify(data.params ?? {}));
-    window.send(error ? {id: data.id, error: {code: -32000, message: error}} : {id: data.id, result: answer});
+    send(error ? {id: data.id, error: {code: -32000, message: error}} : {id: data.id, result: answer});
   });
   document.body.append(frame);
 }
@@ -79,6 +79,8 @@ class Host:
     troubles: list[str] = field(default_factory=list[str])
     called: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
     gone: list[str] = field(default_factory=list[str])
+    _under_way: int = 0
+    _calm: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def frame(self) -> Frame:
@@ -132,8 +134,22 @@ class Host:
         await self.page.evaluate(_SCRIPT, {"html": html, "csp": csp, "result": result, "early": early})
         await self.page.wait_for_function("log.some(m => m.method === 'ui/notifications/initialized')")
 
+    async def calm(self) -> None:
+        """Wait until nothing that the view asked for is under way."""
+        while self._under_way:
+            await self._calm.wait()
+
     async def serve(self, method: str, text: str) -> dict[str, Any]:
         """Answer what the view asks for."""
+        self._under_way += 1
+        self._calm = anyio.Event()
+        try:
+            return await self._served(method, text)
+        finally:
+            self._under_way -= 1
+            self._calm.set()
+
+    async def _served(self, method: str, text: str) -> dict[str, Any]:
         params: dict[str, Any] = json.loads(text)
         if method == "tools/call":
             self.called.append((params["name"], params["arguments"]))

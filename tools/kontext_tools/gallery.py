@@ -118,6 +118,11 @@ class Gallery:
         """Give an own image's facts without reading its bytes. Raises `UnknownRef`."""
         return _picture(await self._inputs.find(owner, _ref(text)))
 
+    async def thumb(self, owner: str, text: str) -> bytes:
+        """Give a WebP of an own image, its longest side at most 256 px. Raises `UnknownRef`, `ResultInvalid`."""
+        picture = await self.picture(owner, text)
+        return await self._shelf.thumb(picture.blob, picture.facts)
+
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
         pictures = [await self._shelf.read(output.blob, output.facts) for output in shown(job)]

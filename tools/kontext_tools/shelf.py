@@ -1,18 +1,24 @@
 """The shelf: our kept bytes, read back only with the proof that they are unchanged.
 
-What this is: sources kept by their sha-256, and every read of what a row vouches for. What it is not: bytes on their
-way from a provider (`archive`). Above: archive, originals, inputs, studio. Below: blobs.base, images.
+What this is: sources kept by their sha-256, every read of what a row vouches for, and the thumbnails made of that. What
+it is not: bytes on their way from a provider (`archive`). Above: archive, originals, inputs, gallery. Below:
+blobs.base, images.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 import anyio.to_thread
 
+from kontext_tools import images
 from kontext_tools.blobs.base import Blobs
-from kontext_tools.errors import ResultInvalid
+from kontext_tools.errors import KontextError, ResultInvalid, SourceTooLarge, SourceUnreadable
+from kontext_tools.formats import WEBP
 from kontext_tools.images import ImageFacts
+
+THUMB_PX = 256
 
 
 class Shelf:
@@ -43,9 +49,36 @@ class Shelf:
             fix="Use another image (find one with `kontext images`), or make the edit again.",
         )
 
+    async def thumb(self, key: str, facts: ImageFacts) -> bytes:
+        """Give a small WebP of a kept picture that is proven unchanged; made once, then read.
+
+        One that cannot be kept, or that was damaged since, is made anew each time.
+
+        Raises:
+            ResultInvalid: the picture was changed or removed since.
+        """
+        data = await self.read(key, facts)
+        kept_under = f"thumbs/{facts.sha256}-{THUMB_PX}.webp"
+        kept = await self._blobs.read(kept_under)
+        if kept is not None and await anyio.to_thread.run_sync(_is_thumbnail, kept):
+            return kept
+        made = await anyio.to_thread.run_sync(images.thumbnail, data, THUMB_PX)
+        with suppress(KontextError):
+            # A power cut may undo it: a page of fifty would wait for the disk a hundred times.
+            await self._blobs.write(kept_under, made, durable=False)
+        return made
+
     async def _unchanged(self, key: str, facts: ImageFacts) -> bytes | None:
         data = await self._blobs.read(key)
         if data is None:
             return None
         sha256 = await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).hexdigest())
         return data if sha256 == facts.sha256 else None
+
+
+def _is_thumbnail(data: bytes) -> bool:
+    try:
+        _, facts = images.cleaned(data, keep_metadata=True)
+    except (SourceUnreadable, SourceTooLarge):
+        return False
+    return facts.media_type == WEBP and max(facts.width, facts.height) <= THUMB_PX

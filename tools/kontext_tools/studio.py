@@ -204,6 +204,10 @@ class Studio:
         """Give an own image's facts without reading its bytes. Raises `UnknownRef`."""
         return await self._gallery.picture(owner, text)
 
+    async def thumb(self, owner: str, text: str) -> bytes:
+        """Give a small WebP of an own image, made once. Raises `UnknownRef`, `ResultInvalid`."""
+        return await self._gallery.thumb(owner, text)
+
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
         return await self._gallery.preview(job, longest_px)

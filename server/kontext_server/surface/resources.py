@@ -41,7 +41,6 @@ from kontext_tools.views import Call, View
 
 PAGE = 50
 PREVIEW_PX = 768
-THUMB_PX = 256
 NOT_FOUND_LEGACY = -32002
 """The handshake era's code for a missing resource; 2026-07-28 says invalid params (its specification, resources)."""
 
@@ -192,11 +191,12 @@ class Resources:
             told = [*fields["images"], *answers.source_fields(view.job, self._app.places)]
             mine = next(image for image in told if image["ref"] == str(ref))
             return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})
+        if form == "thumb":
+            data = await self._app.studio.thumb(LOCAL_OWNER, str(ref))
+            return Content(uri=uri, media_type="image/webp", data=data)
         data, media_type = await self._app.studio.image(LOCAL_OWNER, str(ref))
         if form == "preview":
             data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), "image/jpeg"
-        elif form == "thumb":
-            data, media_type = await anyio.to_thread.run_sync(images.thumbnail, data, THUMB_PX), "image/webp"
         return Content(uri=uri, media_type=media_type, data=data)
 
 

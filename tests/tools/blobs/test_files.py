@@ -135,6 +135,20 @@ async def test_a_disk_that_fills_up_amid_a_write_leaves_the_old_bytes(
     assert left_over(folder) == []
 
 
+@pytest.mark.parametrize("durable", [True, False])
+async def test_only_what_a_power_cut_must_not_undo_waits_for_the_disk(
+    blobs: FileBlobs, folder: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    waited: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", waited.append)
+        await blobs.write(KEY, b"picture", durable=durable)
+    assert (len(waited) > 0) is durable
+    assert await blobs.read(KEY) == b"picture"
+    assert left_over(folder) == []
+    assert modes_of(folder / KEY) == {"red-car-4k7q-1.png": 0o600}
+
+
 async def test_a_temporary_file_that_vanished_is_told_and_not_kept(blobs: FileBlobs) -> None:
     temporary = blobs.temporary()
     temporary.unlink()

@@ -28,8 +28,8 @@ class Blobs(Protocol):
         """
         ...
 
-    async def write(self, key: str, data: bytes) -> None:
-        """Keep bytes under a key, durably. Raises `StorageFull`."""
+    async def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """Keep bytes under a key; whether a power cut may not undo that. Raises `StorageFull`."""
         ...
 
     async def read(self, key: str) -> bytes | None:

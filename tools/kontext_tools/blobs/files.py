@@ -45,14 +45,14 @@ class FileBlobs:
         """Make a temporary file durable under a key."""
         await _in_thread(lambda: self._keep(temporary, self._path(key)))
 
-    async def write(self, key: str, data: bytes) -> None:
+    async def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Keep bytes under a key; the same key is replaced as a whole or not at all."""
 
         def write() -> None:
             temporary = self.temporary()
             try:
                 temporary.write_bytes(data)
-                self._keep(temporary, self._path(key))
+                self._keep(temporary, self._path(key), durable=durable)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -97,12 +97,14 @@ class FileBlobs:
     def _path(self, key: str) -> Path:
         return self._folder.joinpath(*key.split("/"))
 
-    def _keep(self, temporary: Path, path: Path) -> None:
+    def _keep(self, temporary: Path, path: Path, *, durable: bool = True) -> None:
         make_private(path.parent)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
 
 
 def _sweep_if_stale(path: Path) -> None:
