@@ -128,10 +128,14 @@ def _horizon_colour(mood: _Mood) -> Rgb:
 def _sky(size: tuple[int, int], mood: _Mood) -> Image.Image:
     top = _colour(mood.sky_hue, 0.75, 0.13) if mood.night else _colour(mood.sky_hue, 0.54, 0.8)
     middle = _mixed(top, _horizon_colour(mood), 0.5)
-    gradient = Image.linear_gradient("L").resize(size, Image.Resampling.BICUBIC)
     # The horizon stands at about 0.6 of the height: the gradient ends there.
-    gradient = gradient.point([min(255, round(v * 1.6)) for v in range(256)])
-    return ImageOps.colorize(gradient, top, _horizon_colour(mood), middle)
+    column = _falling(size[1], [min(255, round(v * 1.6)) for v in range(256)])
+    return ImageOps.colorize(column, top, _horizon_colour(mood), middle).resize(size, Image.Resampling.NEAREST)
+
+
+def _falling(height: int, lightness: list[int]) -> Image.Image:
+    """Give one column of a gradient, through a table of lightness: all its columns are alike, so one is coloured."""
+    return Image.linear_gradient("L").resize((1, height), Image.Resampling.BICUBIC).point(lightness)
 
 
 def _light(picture: Image.Image, mood: _Mood, horizon: int, random: Random) -> None:
@@ -181,10 +185,9 @@ def _hill(picture: Image.Image, mood: _Mood, nearness: float, horizon: int, rand
     mask = Image.new("L", picture.size, 0)
     ImageDraw.Draw(mask).polygon([(0, height), *outline, (width, height)], fill=255)
     highest = max(0, round(min(tops)))
-    fog = Image.linear_gradient("L").resize((width, max(1, height - highest)), Image.Resampling.BICUBIC)
     depth = 0.75 * (1 - nearness)
-    fog = fog.point([min(255, round(v * 2.6 * depth)) for v in range(256)])
-    ground = ImageOps.colorize(fog, tint, haze)
+    fog = _falling(max(1, height - highest), [min(255, round(v * 2.6 * depth)) for v in range(256)])
+    ground = ImageOps.colorize(fog, tint, haze).resize((width, fog.height), Image.Resampling.NEAREST)
     picture.paste(ground, (0, highest), mask.crop((0, highest, width, height)))
 
 
