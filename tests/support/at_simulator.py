@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
-
 from kontext_server.simulator.serve import Running
 from kontext_tools.budget import Caps
 from kontext_tools.guard import Guard
@@ -43,12 +41,7 @@ async def at_simulator(
 async def let_pass(shop: Workshop, seconds: float, *, step_s: float = 1.0) -> None:
     """Let time pass in steps, each long enough for the engine to do what is due."""
     for _ in range(round(seconds / step_s)):
-        shop.clock.advance(step_s)
-        await shop.store.next_due(())
-        await anyio.wait_all_tasks_blocked()
-        with anyio.move_on_after(0.05):
-            while shop.engine.driving:
-                await shop.store.next_due(())
+        await shop.let_pass(step_s)
 
 
 def creates_at(simulator: Running, wire: str = "core.today") -> list[float]:

@@ -41,8 +41,8 @@ class FakeClock:
 
     @property
     def waiting(self) -> int:
-        """How many waits stand."""
-        return len(self._sleepers)
+        """How many waits stand; one that is over but whose waiter has not run yet does not."""
+        return sum(not sleeper.woken.is_set() for sleeper in self._sleepers)
 
     def now(self) -> datetime:
         """Give the wall time, UTC."""
@@ -66,7 +66,7 @@ class FakeClock:
 
     async def sleepers(self, count: int = 1) -> None:
         """Wait until at least so many waits stand."""
-        while len(self._sleepers) < count:
+        while self.waiting < count:
             self._came = anyio.Event()
             await self._came.wait()
 

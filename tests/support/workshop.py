@@ -72,6 +72,18 @@ class Workshop:
         assert not isinstance(view, Quote)
         return view
 
+    async def let_pass(self, seconds: float) -> None:
+        """Let time pass in one step, and who lives by the clock do what is due then, until they all wait again.
+
+        Work that waits for real time, such as a reply that trickles, gets a fifth of a second.
+        """
+        standing = self.clock.waiting
+        self.clock.advance(seconds)
+        await self.store.next_due(())  # whoever was woken runs meanwhile
+        with anyio.move_on_after(0.2):
+            while self.clock.busy or self.clock.waiting < standing:
+                await self.store.next_due(())
+
     async def until(self, job_id: str, *states: SendState, step_s: float = 0.5) -> Job:
         """Let time pass until every send of a job stands in one of the states."""
         return await self.when(job_id, lambda job: all(send.state in states for send in job.sends), step_s=step_s)

@@ -36,9 +36,7 @@ async def test_after_five_failures_in_a_row_a_provider_is_asked_once_in_a_window
                 await shop.until(view.job.id, SendState.SUBMITTED)
             provider.looks = 0
             for _ in range(DEAD_S // 5):
-                shop.clock.advance(5)
-                await shop.store.any_job(views[0].job.id)
-                await anyio.wait_all_tasks_blocked()
+                await shop.let_pass(5)
             looks_while_dead = provider.looks
             status = await shop.studio.get_status(views[0].job.id, Call(owner=OWNER))
     assert status.job.status is JobStatus.PENDING
@@ -69,8 +67,7 @@ async def test_a_429_holds_back_every_create_of_the_provider(tmp_path: Path) -> 
                 job = await shop.until(first.job.id, SendState.QUEUED)
             second = await shop.generate("two")
             for _ in range(10):
-                shop.clock.advance(1)
-                await anyio.wait_all_tasks_blocked()
+                await shop.let_pass(1)
             held = len(provider.creates)
             jobs = [await shop.until(view.job.id, *ENDED) for view in (first, second)]
     assert held == 1

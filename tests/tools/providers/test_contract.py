@@ -101,8 +101,7 @@ async def test_a_status_word_that_an_adapter_does_not_know_is_kept_in_quotes_and
             known = await _edited(shop, tmp_path, provider, "Make it blue")
             quiet = await shop.until(known.job.id, SendState.SUBMITTED)
             for _ in range(10):
-                shop.clock.advance(1)
-                await anyio.wait_all_tasks_blocked()
+                await shop.let_pass(1)
                 quiet = await shop.until(known.job.id, SendState.SUBMITTED)
                 assert quiet.sends[0].odd_word == ""
     assert set(seen) <= {"", '"dreaming"'}
