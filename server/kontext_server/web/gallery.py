@@ -25,7 +25,7 @@ from kontext_server.web.door import Door
 from kontext_server.web.hosts import HostCheck, loopback_only
 from kontext_server.web.listening import listening, serve_until_signal
 from kontext_server.web.routes import inline
-from kontext_tools.errors import KontextError, NotFound, ResultInvalid, UnknownRef
+from kontext_tools.errors import KontextError, NotFound, Refusal, ResultInvalid, UnknownRef
 from kontext_tools.references import parse_ref
 
 HOST = "127.0.0.1"
@@ -38,6 +38,14 @@ AROUND: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
 }
 """On every answer that does not say otherwise."""
+
+STATUSES: tuple[tuple[type[KontextError], int], ...] = (
+    (NotFound, 404),
+    (UnknownRef, 404),
+    (ResultInvalid, 409),
+    (Refusal, 400),
+)
+"""The first that a failure is; any other is the store's, and told as 503."""
 
 
 def serve(settings: Settings, *, port: int, announce: Callable[[str], None]) -> None:
@@ -132,6 +140,6 @@ def _named(job_id: str, n: int | None, media_type: str) -> dict[str, str]:
 
 
 def _refused(error: KontextError) -> Response:
-    """Answer a failure in one sentence: what is not there, what was changed, and a store in trouble."""
-    status = 404 if isinstance(error, NotFound | UnknownRef) else 409 if isinstance(error, ResultInvalid) else 503
+    """Answer a failure in one sentence."""
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 503)
     return JSONResponse({"error": error.failure.message}, status_code=status, headers={"Cache-Control": "no-store"})

@@ -24,7 +24,7 @@ from kontext_server.web.door import Door
 from kontext_server.web.gallery import routes, within_walls
 from kontext_tools import images
 from kontext_tools.edits import Edit
-from kontext_tools.errors import StorageBusy
+from kontext_tools.errors import InvalidArgument, KontextError, StorageBusy
 from kontext_tools.images import read_facts
 from kontext_tools.views import Call, View
 from support.stdio_server import PHOTOS
@@ -49,7 +49,6 @@ NOWHERE = (
 )
 NOT_OURS = (
     "",
-    "kontext://images",
     "kontext://images/red-car-4k7q",
     "kontext://images/red-car-4k7q/1",
     "kontext://images/red-car-4k7q/1/meta",
@@ -215,14 +214,23 @@ async def test_a_file_that_was_changed_or_removed_is_told_and_not_served(
     assert all(each.headers["cache-control"] == "no-store" and "etag" not in each.headers for each in answers)
 
 
-async def test_a_store_in_trouble_is_told_as_such(made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    async def busy(*_: Any) -> Content:
-        raise StorageBusy("The database is held by another process.", fix="Wait.")
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (StorageBusy("The database is held by another process.", fix="Wait."), 503),
+        (InvalidArgument("That is no time.", fix="Write 7d."), 400),
+    ],
+)
+async def test_a_store_in_trouble_and_a_search_that_cannot_be_read_are_told_as_such(
+    made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, failure: KontextError, status: int
+) -> None:
+    async def failing(*_: Any) -> Content:
+        raise failure
 
-    monkeypatch.setattr(Resources, "content", busy)
+    monkeypatch.setattr(Resources, "content", failing)
     async with reading(made[0]) as client:
         answer = await read(client, "kontext://usage")
-    assert (answer.status_code, answer.json()) == (503, {"error": "The database is held by another process."})
+    assert (answer.status_code, answer.json()) == (status, {"error": failure.failure.message})
 
 
 async def test_the_page_is_the_gallerys_with_its_own_policy(made: tuple[Path, str]) -> None:
