@@ -212,7 +212,7 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             maximum=20,
             aliases=("guidance", "cfg_scale"),
             listed=any(offer.guidance_scale for offer in offers.values()),
-            description="How close to the prompt.",
+            description="How closely to follow the prompt.",
         ),
         Parameter(
             name="provider",
@@ -223,7 +223,7 @@ def _shared(offers: Mapping[str, Offer], wait_s: int, *, ratio: str, highest_saf
             choices=(AUTO, *offers),
             description="Who makes it.",
         ),
-        Parameter(name="label", kind=Kind.TEXT, default="", max_chars=200, description="Words to find it by."),
+        Parameter(name="label", kind=Kind.TEXT, default="", max_chars=200, description="A few words to find it by."),
         wait(wait_s),
         DRY_RUN,
         Parameter(
