@@ -221,7 +221,7 @@ async def test_both_only_read_and_say_so(tmp_path: Path) -> None:
                     "maximum": 50,
                     "default": 10,
                 },
-                "cursor": {"type": "string", "description": "The next_cursor of the answer before."},
+                "cursor": {"type": "string", "description": "next_cursor of the answer before."},
             },
             "type": "object",
         }
@@ -237,7 +237,7 @@ async def test_both_only_read_and_say_so(tmp_path: Path) -> None:
                 },
                 "size": {
                     "type": "string",
-                    "description": "Longest side: small 512 px, large 1024 px.",
+                    "description": "Longest side: 512 or 1024 px.",
                     "enum": ["small", "large"],
                     "default": "small",
                 },

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import anyio.to_thread
 import mcp_types as types
@@ -118,9 +118,8 @@ async def _tell_handshake(ctx: Context, call_next: CallNext) -> HandlerResult:
     Not so the others that this server has: they are of 2026-07-28 alone.
     """
     result = await call_next(ctx)
-    if ctx.method == "initialize":
-        capabilities: dict[str, Any] = cast("dict[str, Any]", result)["capabilities"]
-        capabilities["extensions"] = {IDENTIFIER: {}}
+    if ctx.method == "initialize" and isinstance(result, dict):  # a notification of that name is told nothing
+        result["capabilities"]["extensions"] = {IDENTIFIER: {}}
     return result
 
 
