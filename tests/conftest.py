@@ -81,13 +81,19 @@ def whole_campaign(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--campaign"))
 
 
-@pytest.fixture
-def inspector() -> list[str]:
-    """The MCP inspector's command line, on Node 22, from npm."""
-    program = [str(NODE_FOLDER / "node"), str(NODE_FOLDER / "mcp-inspector"), "--cli"]
+@pytest.fixture(scope="session")
+def inspector_program() -> list[str]:
+    """The MCP inspector, on Node 22, from npm."""
+    program = [str(NODE_FOLDER / "node"), str(NODE_FOLDER / "mcp-inspector")]
     if not Path(program[0]).exists():
         pytest.skip("needs Node 22 and the MCP inspector: npm install --no-package-lock --prefix .ci/node .ci/node")
     return program
+
+
+@pytest.fixture
+def inspector(inspector_program: list[str]) -> list[str]:
+    """Its command line."""
+    return [*inspector_program, "--cli"]
 
 
 @pytest.fixture

@@ -46,9 +46,11 @@ def test_the_words_told_of_the_preview_are_those_it_takes_for_the_sizes_told(tmp
 
 
 def test_every_link_leads_to_a_file() -> None:
-    for page in (README, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (ROOT / target).exists(), f"{page.name}: {target}"
+    pages = (README, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+    for page in pages:
+        links = re.findall(r"\]\((?!https?:)([^)#]+)\)|(?:src|srcset)=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
+        for target in (link or picture for link, picture in links):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_first_screen_is_short_and_the_whole_bearable() -> None:

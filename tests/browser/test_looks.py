@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from support.studio_host import EVERYTHING, Host, host_of
 from support.studio_view import edited, press
 
 pytestmark = pytest.mark.anyio
+
+STUDIO_MD = Path(__file__).parents[2] / "docs" / "studio.md"
 
 PLAN_UNDER_WAY: dict[str, Any] = {
     "job_id": "a-plan-4k7q",
@@ -99,6 +102,17 @@ async def test_nothing_is_cut_off_or_small_or_scrolls_by_itself_at_any_width(
             await host.frame.wait_for_function("width => innerWidth === width", arg=width)
             found = [await host.frame.evaluate(wrong) for wrong in (_TOO_WIDE, _SCROLLS, _SMALL)]
             assert found == [[], [], []]
+
+
+async def test_the_keys_are_those_that_the_documents_tell(browser: Browser, client: Client) -> None:
+    table = STUDIO_MD.read_text(encoding="utf-8").partition("| key | what |\n|---|---|\n")[2].partition("\n\n")[0]
+    async with host_of(browser, client) as host:
+        await host.open()
+        await _keys(host)
+        rows = await host.frame.eval_on_selector_all(
+            "dialog dl div", "all => all.map(e => `| ${e.children[0].innerText} | ${e.children[1].innerText} |`)"
+        )
+    assert "\n".join(rows) == table
 
 
 async def test_every_control_is_reached_by_tab_and_shows_its_focus(browser: Browser, client: Client) -> None:

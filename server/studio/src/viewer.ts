@@ -32,9 +32,8 @@ export class Viewer {
 
   constructor(private readonly app: App) {
     this.compare = new Compare(app.pictures, app.source.near ? "" : "preview");
-    this.element.append(
-      this.head, this.compare.element, this.facts, this.warnings, this.others, this.actions, this.note, this.panel, this.history, this.details,
-    );
+    const beside = [this.facts, this.warnings, this.others, this.actions, this.note, this.panel, this.history, this.details];
+    this.element.append(this.head, this.compare.element, h("div", { class: "beside" }, ...beside));
   }
 
   /** Show a picture, and those that came with it; two of a `pair` are compared with each other. */
