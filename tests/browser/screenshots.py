@@ -93,7 +93,7 @@ async def under_way(browser: Browser, folder: Path) -> None:
                         await host.tell("tool-result", answer)
                         await host.frame.wait_for_selector(".steps canvas[width]")
                         await host.frame.wait_for_function(
-                            "[...document.querySelectorAll('.steps canvas')].every(c => c.width)"
+                            "() => [...document.querySelectorAll('.steps canvas')].every(c => c.width)"
                         )
                         await keep(host.page, f"running-{width}-{theme}")
 

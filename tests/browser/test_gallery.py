@@ -113,7 +113,7 @@ async def test_filters_narrow_the_list_and_are_told(browser: Browser, many: Path
             await page.goto(address)
             await page.get_by_label("Made by").select_option("bfl")
             await page.wait_for_function(
-                "[...document.querySelectorAll('.grid button')].every(e => e.textContent.includes('bfl'))"
+                "() => [...document.querySelectorAll('.grid button')].every(e => e.textContent.includes('bfl'))"
                 " && document.querySelector('.grid button')"
             )
             await page.get_by_label("Made when").select_option("today")

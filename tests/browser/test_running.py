@@ -167,7 +167,7 @@ async def test_nothing_is_asked_while_nobody_looks_nor_after_the_end(browser: Br
         await host.page.evaluate("new Promise(done => new IntersectionObserver(done).observe(document.body))")
         asked.append(await reads_in_a_minute(host, job))
         await host.page.evaluate("send({id: 'end', method: 'ui/resource-teardown', params: {}})")
-        await host.page.wait_for_function("log.some(m => m.id === 'end' && m.result)")
+        await host.page.wait_for_function("() => log.some(m => m.id === 'end' && m.result)")
         asked.append(await reads_in_a_minute(host, job))
         # Every three seconds at last; while nobody looks, one that was under way at most.
         assert (12 <= asked[0] <= 26, asked[1] <= 1, 12 <= asked[2] <= 26, asked[3]) == (True, True, True, 0), asked
@@ -181,14 +181,14 @@ async def test_the_view_takes_the_hosts_colours_and_its_theme_as_it_changes(brow
         ground = "getComputedStyle(document.body).backgroundColor"
         assert await host.frame.evaluate(ground) == "rgb(1, 2, 3)"
         await host.tell("host-context-changed", {"theme": "light"})
-        await host.frame.wait_for_function("getComputedStyle(document.documentElement).colorScheme === 'light'")
+        await host.frame.wait_for_function("() => getComputedStyle(document.documentElement).colorScheme === 'light'")
 
 
 async def test_an_unknown_request_of_the_host_is_refused_by_the_protocol(browser: Browser, client: Client) -> None:
     async with host_of(browser, client) as host:
         await host.open()
         await host.page.evaluate("send({id: 7, method: 'sampling/createMessage', params: {}})")
-        await host.page.wait_for_function("log.some(m => m.id === 7 && m.error?.code === -32601)")
+        await host.page.wait_for_function("() => log.some(m => m.id === 7 && m.error?.code === -32601)")
         await edited(host)
         await press(host.frame, "?")
         await host.frame.get_by_role("dialog", name="Keys").wait_for()
@@ -198,7 +198,7 @@ async def next_read(host: Host, uri: str) -> None:
     """Wait until the view reads an address once more."""
     count = f"log.filter(m => m.params?.uri === '{uri}').length"
     seen: int = await host.page.evaluate(count)
-    await host.page.wait_for_function(f"{count} > {seen}")
+    await host.page.wait_for_function(f"() => {count} > {seen}")
 
 
 async def reads_in_a_minute(host: Host, uri: str) -> int:

@@ -132,7 +132,7 @@ class Host:
         await self.page.set_viewport_size({"width": width, "height": height})
         await self.page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
         await self.page.evaluate(_SCRIPT, {"html": html, "csp": csp, "result": result, "early": early})
-        await self.page.wait_for_function("log.some(m => m.method === 'ui/notifications/initialized')")
+        await self.page.wait_for_function("() => log.some(m => m.method === 'ui/notifications/initialized')")
 
     async def calm(self) -> None:
         """Wait until nothing that the view asked for is under way."""
