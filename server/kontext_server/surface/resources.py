@@ -32,6 +32,7 @@ from kontext_server.surface.catalogue import (
 )
 from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
+from kontext_tools.asked import asked
 from kontext_tools.choosing import AUTO, KEY_VARIABLES
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound, ResultInvalid
 from kontext_tools.finding import Search
@@ -165,8 +166,10 @@ class Resources:
         return _json(uri, {name: value for name, value in fields.items() if name != "next"})
 
     def _listed_job(self, view: View) -> dict[str, Any]:
-        prompt = listings.cut(view.job.edit.prompt)
-        return {**answers.job_fields(view, self._app.places), **_made(view.job), "prompt": prompt}
+        """Tell a job of the list, and by what a view knows it as that of a call which its host told it of."""
+        prompt, digest = listings.cut(view.job.edit.prompt), asked(view.job)
+        told = {**answers.job_fields(view, self._app.places), **_made(view.job), "prompt": prompt}
+        return told if digest is None else {**told, "asked": digest}
 
     def _whole_job(self, view: View) -> dict[str, Any]:
         arguments = {} if view.job.plan is not None else {"arguments": _arguments(view.job)}

@@ -19,6 +19,7 @@ from mcp.client import Client
 from kontext_server.app import LOCAL_OWNER, build
 from kontext_server.settings import load
 from kontext_server.surface.server import make_server
+from kontext_tools.asked import fnv1a
 from kontext_tools.edits import Edit
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Source, SourceKind
@@ -148,3 +149,32 @@ async def test_the_list_of_jobs_tells_of_each_when_by_which_tool_and_the_beginni
     assert not any("arguments" in job for job in jobs)
     assert (plan["tool"], "arguments" in plan) == ("run_plan", False)
     assert sea["arguments"] == {"prompt": "By the sea", "image": f"{plan['steps'][0]['job_id']}/1"}
+
+
+async def test_the_list_of_jobs_tells_by_what_a_view_knows_its_call_and_never_the_image(tmp_path: Path) -> None:
+    path, data = str(tmp_path / "secret.png"), "data:image/png;base64," + base64.b64encode(png()).decode()
+    (tmp_path / "secret.png").write_bytes(png())
+    async with client_of(tmp_path) as client:
+
+        async def job_of(tool: str, **arguments: Any) -> str:
+            return fields_of(await call(client, tool, wait_seconds=50, **arguments))["job_id"]
+
+        by_path = await job_of("edit_image", image=f"`{path}`", prompt="Make it teal")
+        by_ref = await job_of("edit_image", input_image=f"{by_path}/1", prompt="Make it teal")
+        by_data = await job_of("edit_image", image=data, prompt="Make it teal")
+        drawn = await job_of("generate_image", prompt="Make it teal")
+        steps = [{"id": "car", "prompt": "A car"}, {"id": "sea", "image": "$car", "prompt": "By the sea"}]
+        plan = await job_of("run_plan", steps=steps)
+        jobs = (await read(client, "kontext://jobs"))["jobs"]
+        whole = [await read(client, f"kontext://jobs/{job['job_id']}") for job in jobs]
+        told = {job["job_id"]: job.get("asked") for job in jobs if job["job_id"] in (by_path, by_ref, by_data, drawn)}
+        of_plan = [job.get("asked") for job in jobs if job["job_id"] == plan or "A car" in job["prompt"]]
+    assert told == {
+        by_path: fnv1a(f"Make it teal\x00{path}"),
+        by_ref: fnv1a(f"Make it teal\x00{by_path}/1"),
+        by_data: None,
+        drawn: fnv1a("Make it teal\x00"),
+    }
+    assert sorted(of_plan, key=str) == [None, "c9a44608"]
+    assert not any("asked" in job for job in whole)
+    assert "secret.png" not in json.dumps([{**job, "images": []} for job in jobs])
