@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Route
 
 from support.many_images import fill
 from support.stdio_server import PHOTOS, environment
@@ -105,6 +105,51 @@ async def test_a_picture_is_opened_and_left_by_the_browsers_own_way_back(browser
             assert await page.get_by_role("searchbox").input_value() == "number 9998"
             await page.go_forward()
             await shows(page.main_frame, "car-009998/1")
+
+
+async def test_the_list_goes_on_where_the_window_is_taller_than_a_page_of_it_and_after_a_failure(
+    browser: Browser, many: Path
+) -> None:
+    with gallery(many) as (address, _):
+        async with page_of(browser, but="503") as page:
+            await page.set_viewport_size({"width": 1400, "height": 4500})
+            failing = True
+
+            async def busy(route: Route) -> None:
+                if failing and "cursor" in route.request.url:
+                    await route.fulfill(status=503, content_type="application/json", body='{"error": "It is busy."}')
+                else:
+                    await route.continue_()
+
+            await page.route("**/read?*", busy)
+            await page.goto(address)
+            await page.wait_for_selector("text=It is busy.")
+            failing = False
+            await page.get_by_role("button", name="Show more").click()
+            await page.wait_for_function("() => document.querySelectorAll('.grid button').length > 96")
+
+
+async def test_the_tree_is_drawn_under_the_gallerys_own_policy(browser: Browser, tmp_path: Path) -> None:
+    first = _kontext(tmp_path, "edit", str(PHOTOS / "chelsea.png"), "Make it a sketch", "--json")
+    ref = first.partition('"ref": "')[2].partition('"')[0]
+    _kontext(tmp_path, "edit", ref, "Make it warmer")
+    with gallery(tmp_path) as (address, _):
+        async with page_of(browser) as page:
+            await page.goto(f"{address}")
+            await page.locator(".grid button").nth(1).click()
+            await shows(page.main_frame, ref)
+            await page.get_by_role("button", name="Tree").click()
+            items = page.get_by_role("treeitem")
+            await items.nth(2).wait_for()
+            margins = await items.evaluate_all("all => all.map(e => getComputedStyle(e).marginLeft)")
+            assert margins == ["0px", "20px", "40px"]
+
+
+async def test_an_address_that_names_nothing_says_so(browser: Browser, many: Path) -> None:
+    with gallery(many) as (address, _):
+        async with page_of(browser, but="404") as page:
+            await page.goto(f"{address}#%")
+            await page.wait_for_selector(".viewer .note:not([hidden])")
 
 
 async def test_filters_narrow_the_list_and_are_told(browser: Browser, many: Path) -> None:

@@ -142,8 +142,10 @@ async def test_nothing_moves_for_who_asked_for_less_motion(browser: Browser, cli
         await host.page.emulate_media(reduced_motion="reduce")
         await host.open()
         await _result(host)
-        running = await host.frame.evaluate("document.getAnimations().filter(a => a.playState === 'running').length")
-        assert running == 0
+        await host.tell("tool-result", {"content": [], "structuredContent": {**PLAN_UNDER_WAY, "steps": None}})
+        await host.frame.get_by_role("region", name="Under way").wait_for()
+        assert await host.frame.locator("progress").is_hidden()
+        assert await host.frame.evaluate("() => document.getAnimations().length") == 0
 
 
 async def test_what_is_chosen_is_seen_in_forced_colours(browser: Browser, client: Client) -> None:
@@ -151,11 +153,14 @@ async def test_what_is_chosen_is_seen_in_forced_colours(browser: Browser, client
         await host.page.emulate_media(forced_colors="active")
         await host.open()
         await _result(host)
-        chosen = await host.frame.eval_on_selector(".line [aria-current=true]", "e => getComputedStyle(e).outlineStyle")
+        chosen = await host.frame.eval_on_selector_all(
+            ".line [aria-current=true], .modes [aria-pressed=true], .actions [aria-expanded=true], [aria-selected=true]",
+            "all => all.map(e => getComputedStyle(e).outlineStyle)",
+        )
         edges = await host.frame.eval_on_selector_all(
             ".actions button", "all => all.map(e => getComputedStyle(e).borderTopWidth)"
         )
-        assert chosen == "solid"
+        assert chosen == ["solid"] * 4
         assert set(edges) == {"1px"}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 from mcp.client import Client
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Frame
 
 from support.stdio_server import fields_of
 from support.studio_host import DEFAULT_CSP, EVERYTHING, STRICT_CSP, host_of
@@ -119,6 +120,7 @@ async def test_another_try_tells_its_price_first_and_buys_once_at_the_second_cli
     browser: Browser, client: Client
 ) -> None:
     async with host_of(browser, client) as host:
+        await host.page.clock.install()
         await host.open()
         ref = await edited(host, "Make it look old", keep="the eyes")
         await host.frame.get_by_role("button", name="Try again").click()
@@ -126,6 +128,7 @@ async def test_another_try_tells_its_price_first_and_buys_once_at_the_second_cli
         await buy.wait_for()
         assert [arguments.get("dry_run") for _, arguments in host.called] == [True]
         assert not await buy.evaluate("e => e === document.activeElement")
+        await host.page.clock.fast_forward(1000)
         await buy.dblclick()
         await host.frame.wait_for_function(
             "ref => { const f = document.querySelector('.viewer .facts'); return f && !f.textContent.startsWith(ref) }",
@@ -138,11 +141,91 @@ async def test_another_try_tells_its_price_first_and_buys_once_at_the_second_cli
             "keep": "the eyes",
             "image": f"{ref[:-1]}0",
             "num_images": 1,
+            "provider": "sandbox",  # the one whose price was told: no other may pass for it
             "wait_seconds": 0,
         }
         assert {name: bought[0].get(name) for name in wanted} == wanted
         found = await client.call_tool("find_images", {"query": "look old"})
         assert len(fields_of(found)["images"]) == 2
+        await host.frame.get_by_role("button", name="All pictures").click()
+        await host.frame.wait_for_selector(f"[data-key='card-{fields_of(found)['images'][0]['ref']}']")
+
+
+async def test_a_price_that_has_just_come_up_is_not_bought_by_the_rest_of_a_double_click(
+    browser: Browser, client: Client
+) -> None:
+    async with host_of(browser, client) as host:
+        await host.page.clock.install()
+        await host.page.clock.pause_at(4_000_000_000_000)
+        await host.open()
+        await edited(host, "Make it look new")
+        await host.frame.get_by_role("button", name="Try again").click()
+        buy = host.frame.get_by_role("button", name="Make it: free")
+        await buy.click()
+        assert await buy.is_visible()
+        assert [arguments for _, arguments in host.called if "request_key" in arguments] == []
+
+
+async def test_a_price_that_comes_late_is_not_told_under_another_picture(browser: Browser, client: Client) -> None:
+    async with host_of(browser, client) as host:
+        await host.open()
+        first = await edited(host, "Make it a sketch")
+        await edited(host, "Make it warmer", image=first)
+        host.gate = anyio.Event()
+        await host.frame.get_by_role("button", name="Try again").click()
+        await press(host.frame, "u")
+        await shows(host.frame, first)
+        host.gate.set()
+        await host.calm()
+        await host.frame.evaluate("() => new Promise(requestAnimationFrame)")
+        assert await host.frame.get_by_role("group", name="Another try").count() == 0
+
+
+async def test_nothing_is_sold_where_the_client_does_not_tell_the_price(browser: Browser, client: Client) -> None:
+    async with host_of(browser, client) as host:
+        await host.open()
+        await edited(host)
+        host.tells_fields = False
+        await host.frame.get_by_role("button", name="Try again").click()
+        await host.frame.wait_for_selector("text=The client did not tell the price.")
+        assert await host.frame.locator(".panel button").all_inner_texts() == ["Close"]
+        await host.frame.get_by_role("button", name="Close").click()
+        assert await _focused(host.frame) == "again"
+
+
+async def test_who_works_by_keyboard_keeps_their_place(browser: Browser, client: Client) -> None:
+    async with host_of(browser, client) as host:
+        await host.open()
+        first = await edited(host, "Make it a sketch")
+        await edited(host, "Make it warmer", image=first)
+        tree = host.frame.get_by_role("button", name="Tree")
+        await tree.focus()
+        await tree.press("Enter")
+        item = host.frame.get_by_role("treeitem", name="Make it a sketch")
+        await item.focus()
+        await item.press("Enter")
+        await shows(host.frame, first)
+        await host.calm()
+        assert await _focused(host.frame) == f"tree-{first}"
+        await host.frame.get_by_role("button", name="All pictures").press("Enter")
+        card = host.frame.locator(f"[data-key='card-{first}']")
+        await card.focus()
+        await card.press("Enter")
+        await host.frame.wait_for_selector(".viewer")
+        assert await host.frame.evaluate("() => document.activeElement.className") == "prompt"
+        await press(host.frame, "?")
+        await host.frame.get_by_role("dialog", name="Keys").wait_for()
+        await host.page.keyboard.press("i")
+        await host.page.keyboard.press("Escape")
+        await host.frame.get_by_role("dialog", name="Keys").wait_for(state="detached")
+        assert await host.frame.locator(".details").is_hidden()
+        assert await host.frame.locator(".viewer").is_visible()
+
+
+async def _focused(frame: Frame) -> str | None:
+    """Give the name of what has the focus."""
+    key: str | None = await frame.evaluate("() => document.activeElement.dataset.key ?? null")
+    return key
 
 
 async def test_edit_this_speaks_in_the_conversation_or_gives_a_line_to_say(browser: Browser, client: Client) -> None:

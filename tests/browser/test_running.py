@@ -12,6 +12,7 @@ from mcp.client import Client
 from playwright.async_api import Browser
 
 from kontext_server.simulator.serve import Running, running
+from support.stdio_server import PHOTOS
 from support.studio_host import EVERYTHING, Host, apps_client, host_of
 from support.studio_view import CAT, edited, press, shows
 
@@ -79,6 +80,55 @@ async def test_the_same_words_twice_at_once_are_told_apart_by_nobody_so_none_is_
         for _ in range(3):
             await next_read(host, "kontext://jobs")
         assert await host.frame.get_by_role("button", name="Cancel").count() == 0
+
+
+async def test_a_job_of_the_same_words_on_another_picture_is_not_taken_for_ours(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with slow_host(browser, tmp_path, job_seconds=600) as (host, _):
+        await host.open()
+        other = str(PHOTOS / "coffee.png")
+        await host.tell("tool-input", {"arguments": {"image": CAT, "prompt": "Make it a cartoon"}})
+        await host.client.call_tool("edit_image", {"image": other, "prompt": "Make it a cartoon", "wait_seconds": 0})
+        for _ in range(3):
+            await next_read(host, "kontext://jobs")
+        assert await host.frame.get_by_role("button", name="Cancel").count() == 0
+
+
+async def test_a_plan_is_known_by_its_steps_before_its_answer_comes(browser: Browser, tmp_path: Path) -> None:
+    steps = [{"id": "base", "prompt": "A red car"}, {"id": "night", "prompt": "Make it night", "image": "$base"}]
+    async with slow_host(browser, tmp_path, job_seconds=600) as (host, _), anyio.create_task_group() as calls:
+        await host.open()
+        calls.start_soon(host.call, "run_plan", {"steps": steps, "wait_seconds": 50})
+        await host.frame.get_by_role("button", name="Cancel").click()
+        await host.frame.wait_for_selector("text=Cancelled")
+
+
+async def test_a_refusal_stays_when_the_host_tells_the_arguments_once_more(browser: Browser, client: Client) -> None:
+    refused = {"image": "/nowhere.png", "prompt": "Make it a sketch"}
+    async with host_of(browser, client) as host:
+        await host.open()
+        await host.call("edit_image", refused)
+        told = host.frame.get_by_role("region", name="Answer")
+        await told.wait_for()
+        await host.tell("tool-input", {"arguments": refused})
+        await host.frame.evaluate("() => new Promise(requestAnimationFrame)")
+        assert await told.is_visible()
+
+
+async def test_a_call_that_was_cancelled_before_it_had_a_job_ends_in_the_view_too(
+    browser: Browser, client: Client
+) -> None:
+    async with host_of(browser, client) as host:
+        await host.page.clock.install()
+        await host.open()
+        await host.tell("tool-input", {"arguments": {"image": CAT, "prompt": "Make it a cartoon, never sent"}})
+        await host.frame.get_by_role("region", name="Under way").wait_for()
+        await host.tell("tool-cancelled", {})
+        for _ in range(30):
+            await host.page.clock.run_for(1000)
+            await host.calm()
+        await host.frame.wait_for_selector("text=The call was cancelled; no job of it was found.")
 
 
 async def test_an_answer_before_the_handshake_is_shown_all_the_same(browser: Browser, client: Client) -> None:
@@ -170,7 +220,7 @@ async def test_nothing_is_asked_while_nobody_looks_nor_after_the_end(browser: Br
         await host.page.wait_for_function("() => log.some(m => m.id === 'end' && m.result)")
         asked.append(await reads_in_a_minute(host, job))
         # Every three seconds at last; while nobody looks, one that was under way at most.
-        assert (12 <= asked[0] <= 26, asked[1] <= 1, 12 <= asked[2] <= 26, asked[3]) == (True, True, True, 0), asked
+        assert (3 <= asked[0] <= 21, asked[1] <= 1, 3 <= asked[2] <= 21, asked[3]) == (True, True, True, 0), asked
 
 
 async def test_the_view_takes_the_hosts_colours_and_its_theme_as_it_changes(browser: Browser, client: Client) -> None:
@@ -202,10 +252,10 @@ async def next_read(host: Host, uri: str) -> None:
 
 
 async def reads_in_a_minute(host: Host, uri: str) -> int:
-    """Count the reads of an address while the page's clock runs on by a minute, half a second at a time."""
+    """Count the reads of an address while the page's clock runs on by a minute, three seconds at a time."""
     count = f"log.filter(m => m.params?.uri === '{uri}').length"
     seen: int = await host.page.evaluate(count)
-    for _ in range(120):
-        await host.page.clock.run_for(500)
+    for _ in range(20):
+        await host.page.clock.run_for(3000)
         await host.calm()
     return int(await host.page.evaluate(count)) - seen

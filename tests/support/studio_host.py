@@ -71,6 +71,8 @@ class Host:
         page: the host's own.
         troubles: errors that Chromium wrote to its console, policy violations among them.
         called: the tools that the view called, with their arguments.
+        tells_fields: whether the view is told an answer's structured content.
+        gate: where there is one, a tool's call of the view waits for it.
     """
 
     client: Client
@@ -78,7 +80,8 @@ class Host:
     offers: tuple[str, ...] = EVERYTHING
     troubles: list[str] = field(default_factory=list[str])
     called: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
-    gone: list[str] = field(default_factory=list[str])
+    tells_fields: bool = True
+    gate: anyio.Event | None = None
     _under_way: int = 0
     _calm: anyio.Event = field(default_factory=anyio.Event)
 
@@ -154,7 +157,7 @@ class Host:
         if method == "tools/call":
             self.called.append((params["name"], params["arguments"]))
         served = {
-            "tools/call": ("serverTools", lambda: self._tool(params["name"], params["arguments"])),
+            "tools/call": ("serverTools", lambda: self._for_the_view(params["name"], params["arguments"])),
             "resources/read": ("serverResources", lambda: self._read(params["uri"])),
             "ui/message": ("message", _fine),
             "ui/update-model-context": ("updateModelContext", _fine),
@@ -169,13 +172,17 @@ class Host:
         except MCPError as error:
             return {"error": error.error.message}
 
+    async def _for_the_view(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.gate is not None:
+            await self.gate.wait()
+        answer = await self._tool(name, arguments)
+        return answer if self.tells_fields else {**answer, "structuredContent": None}
+
     async def _tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         answer = await self.client.call_tool(name, arguments)
         return answer.model_dump(by_alias=True, mode="json", exclude_none=True)
 
     async def _read(self, uri: str) -> dict[str, Any]:
-        if uri in self.gone:
-            raise MCPError(-32002, "There is no resource of that address.")
         return (await self.client.read_resource(uri)).model_dump(by_alias=True, mode="json", exclude_none=True)
 
     async def _enlarged(self) -> dict[str, Any]:

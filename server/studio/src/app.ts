@@ -2,7 +2,7 @@
 import { h } from "./dom";
 import type { Pictures } from "./pictures";
 import type { Source } from "./source";
-import type { Job } from "./types";
+import type { Answer } from "./types";
 
 /** What is told with a picture: those that came with it, whether two are a pair, the warnings of their job. */
 export interface Beside {
@@ -18,8 +18,8 @@ export interface App {
   announce(text: string): void;
   /** Show a picture. */
   open(ref: string, beside?: Beside): void;
-  /** Follow a job until its end. */
-  follow(job: Job): void;
+  /** Take a tool's answer: show its pictures, follow its job. */
+  answered(answer: Answer): void;
   /** Show all pictures. */
   browse(): void;
   /** Show again what was shown before them. */

@@ -11,8 +11,6 @@ const MODES: [Mode, string][] = [
   ["difference", "Difference"],
 ];
 const SHAPES_DIFFER = 0.02;
-/** A difference is shown so many times doubled: what an edit moved a little would else be black on black. */
-const DOUBLED = 2;
 
 export interface Side {
   ref: string;
@@ -22,84 +20,85 @@ export interface Side {
 
 /** The picture area of one result. */
 export class Compare {
-  readonly element = h("div", { class: "compare" });
-  private mode: Mode = "slider";
-  private sizes: [number, number][] = [];
-  private bitmaps: ImageBitmap[] = [];
-  private sides: Side[] = [];
-  private round = 0;
-  private start = 50;
+  readonly element = h("div", { class: "compare" }, h("div", { class: "stage" }));
+  readonly #pictures: Pictures;
+  readonly #form: string;
+  #mode: Mode = "slider";
+  #sizes: [number, number][] = [];
+  #bitmaps: ImageBitmap[] = [];
+  #sides: Side[] = [];
+  #round = 0;
+  #start = 50;
 
   /** `form`: of the pictures that are compared; a page with room for them takes them as delivered. */
-  constructor(
-    private readonly pictures: Pictures,
-    private readonly form: string,
-  ) {}
+  constructor(pictures: Pictures, form: string) {
+    this.#pictures = pictures;
+    this.#form = form;
+  }
 
   /** Show a picture, beside the one before it where there is one; `start` % of that are seen at first. */
   async show(after: Side, before: Side | null, size: [number, number] | undefined, start: number): Promise<void> {
-    const round = ++this.round;
-    this.start = start;
-    this.sides = before ? [before, after] : [after];
-    if (!this.bitmaps.length || !size) this.element.style.setProperty("--ratio", String((size?.[0] ?? 3) / (size?.[1] ?? 2)));
-    this.element.classList.add("loading");
-    const read = await Promise.allSettled(this.sides.map((side) => this.pictures.bitmap(uriOf(side.ref, this.form))));
-    if (round !== this.round) return;
-    this.element.classList.remove("loading");
-    const seen = read.flatMap((one, i) => (one.status === "fulfilled" ? [{ bitmap: one.value, side: this.sides[i] }] : []));
+    const round = ++this.#round;
+    this.#start = start;
+    this.#sides = before ? [before, after] : [after];
+    if (!this.#bitmaps.length || !size) this.element.style.setProperty("--ratio", String((size?.[0] ?? 3) / (size?.[1] ?? 2)));
+    const read = await Promise.allSettled(this.#sides.map((side) => this.#pictures.bitmap(uriOf(side.ref, this.#form))));
+    if (round !== this.#round) return;
+    const seen = read.flatMap((one, i) => (one.status === "fulfilled" ? [{ bitmap: one.value, side: this.#sides[i] }] : []));
     const failed = read.find((one) => one.status === "rejected");
-    this.bitmaps = seen.map((one) => one.bitmap);
-    this.sides = seen.flatMap((one) => one.side ?? []);
-    this.sizes = this.bitmaps.map((bitmap) => [bitmap.width, bitmap.height]);
-    this.draw(failed && "reason" in failed ? String((failed.reason as Error).message) : "");
+    this.#bitmaps = seen.map((one) => one.bitmap);
+    this.#sides = seen.flatMap((one) => one.side ?? []);
+    this.#sizes = this.#bitmaps.map((bitmap) => [bitmap.width, bitmap.height]);
+    this.#draw(failed && "reason" in failed ? String((failed.reason as Error).message) : "");
   }
 
   /** Take the next way to compare. */
   next(): void {
-    if (!this.alike) return;
-    const at = MODES.findIndex(([mode]) => mode === this.mode);
-    this.mode = MODES[(at + 1) % MODES.length]![0];
-    this.draw();
+    if (!this.#alike) return;
+    const at = MODES.findIndex(([mode]) => mode === this.#mode);
+    this.#mode = MODES[(at + 1) % MODES.length]![0];
+    this.#draw();
   }
 
   /** Show the picture before alone, while a key is held. */
   hold(on: boolean): void {
-    this.element.classList.toggle("held", on && this.bitmaps.length > 1);
+    this.element.classList.toggle("held", on && this.#bitmaps.length > 1);
   }
 
-  private get alike(): boolean {
-    const [a, b] = this.sizes;
+  get #alike(): boolean {
+    const [a, b] = this.#sizes;
     if (!a || !b) return false;
     return Math.abs(a[0] / a[1] / (b[0] / b[1]) - 1) < SHAPES_DIFFER;
   }
 
-  private draw(trouble = ""): void {
-    const mode = this.bitmaps.length < 2 ? "one" : this.alike ? this.mode : "side";
-    const [width, height] = this.sizes.at(-1) ?? [3, 2];
+  #draw(trouble = ""): void {
+    const mode = this.#bitmaps.length < 2 ? "one" : this.#alike ? this.#mode : "side";
+    const [width, height] = this.#sizes.at(-1) ?? [3, 2];
     this.element.dataset["mode"] = mode;
     this.element.style.setProperty("--ratio", String(width / height));
     replace(
       this.element,
-      h("div", { class: "stage" }, ...(mode === "difference" ? [this.difference()] : this.plain(mode))),
+      h("div", { class: "stage" }, ...(mode === "difference" ? [this.#difference()] : this.#plain(mode))),
       trouble && h("p", { class: "note" }, trouble),
-      mode === "side" && !this.alike && h("p", { class: "note" }, this.shapes()),
+      mode === "side" && !this.#alike && h("p", { class: "note" }, this.#shapes()),
       mode === "difference" && h("p", { class: "note" }, "Black did not change; the brighter, the more it did."),
-      this.alike && this.chooser(),
+      this.#alike && this.#chooser(),
     );
   }
 
-  private plain(mode: Mode | "one"): Node[] {
-    const figures = this.sides.map((side, i) => {
+  #plain(mode: Mode | "one"): Node[] {
+    const figures = this.#sides.map((side, i) => {
       const canvas = h("canvas", { role: "img", "aria-label": `${side.name}: ${side.alt}` });
-      canvas.width = this.sizes[i]![0];
-      canvas.height = this.sizes[i]![1];
-      canvas.getContext("2d")?.drawImage(this.bitmaps[i]!, 0, 0);
-      const place = this.sides.length > 1 && i === 0 ? "before" : "after";
-      return h("figure", { class: place }, canvas, this.sides.length > 1 && h("figcaption", {}, side.name));
+      canvas.width = this.#sizes[i]![0];
+      canvas.height = this.#sizes[i]![1];
+      canvas.getContext("2d")?.drawImage(this.#bitmaps[i]!, 0, 0);
+      const place = this.#sides.length > 1 && i === 0 ? "before" : "after";
+      return h("figure", { class: place }, canvas, this.#sides.length > 1 && h("figcaption", {}, side.name));
     });
     if (mode !== "slider") return figures;
-    const range = h("input", { type: "range", min: 0, max: 100, value: this.start, "data-key": "slider", "aria-label": "Compare before and after" });
+    const range = h("input", { type: "range", min: 0, max: 100, value: this.#start, "data-key": "slider", "aria-label": "Compare before and after" });
     const move = (): void => {
+      this.#start = Number(range.value);
       this.element.style.setProperty("--at", `${range.value}%`);
       range.setAttribute("aria-valuetext", `${range.value} % before, ${100 - Number(range.value)} % after`);
     };
@@ -108,34 +107,36 @@ export class Compare {
     return [...figures.reverse(), range];
   }
 
-  private difference(): Node {
-    const [width, height] = this.sizes[1]!;
+  #difference(): Node {
+    const [width, height] = this.#sizes[1]!;
     const canvas = h("canvas", { role: "img", "aria-label": "What differs between before and after" });
     canvas.width = width;
     canvas.height = height;
     const ctx = canvas.getContext("2d");
     if (ctx) {
-      ctx.drawImage(this.bitmaps[0]!, 0, 0, width, height);
+      ctx.drawImage(this.#bitmaps[0]!, 0, 0, width, height);
       ctx.globalCompositeOperation = "difference";
-      ctx.drawImage(this.bitmaps[1]!, 0, 0, width, height);
+      ctx.drawImage(this.#bitmaps[1]!, 0, 0, width, height);
       ctx.globalCompositeOperation = "lighter";
-      for (let i = 0; i < DOUBLED; i++) ctx.drawImage(canvas, 0, 0);
+      // Doubled twice: what an edit moved a little would else be black on black.
+      ctx.drawImage(canvas, 0, 0);
+      ctx.drawImage(canvas, 0, 0);
     }
     return h("figure", {}, canvas);
   }
 
-  private chooser(): Node {
+  #chooser(): Node {
     return h(
       "div",
       { class: "modes", role: "group", "aria-label": "How to compare" },
       ...MODES.map(([mode, label]) =>
-        button(`mode-${mode}`, label, () => { this.mode = mode; this.draw(); }, { "aria-pressed": String(mode === this.mode) }),
+        button(`mode-${mode}`, label, () => { this.#mode = mode; this.#draw(); }, { "aria-pressed": String(mode === this.#mode) }),
       ),
     );
   }
 
-  private shapes(): string {
-    const [before, after] = this.sizes.map(([width, height]) => shape(width, height));
+  #shapes(): string {
+    const [before, after] = this.#sizes.map(([width, height]) => shape(width, height));
     return `The pictures have different shapes (${before} and ${after}), so they stand side by side.`;
   }
 }

@@ -23,12 +23,14 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 export const button = (key: string, label: string, onclick: () => void, props: Props = {}): HTMLButtonElement =>
   h("button", { type: "button", "data-key": key, onclick, ...props }, label);
 
-/** Replace what an element holds; whoever had the focus keeps it where that is still there. */
+/** Replace what an element holds; who had the focus keeps it where that is still there, else it goes to the first. */
 export function replace(element: Element, ...children: Child[]): void {
   const held = document.activeElement;
-  const key = held && element.contains(held) ? held.getAttribute("data-key") : null;
+  const key = held && element.contains(held) ? (held.getAttribute("data-key") ?? "") : null;
   element.replaceChildren(...children.filter((child): child is Node | string => child !== false && child != null));
-  if (key) element.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (key === null) return;
+  const same = element.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+  (same ?? element.querySelector<HTMLElement>(".prompt, button"))?.focus({ preventScroll: true });
 }
 
 /** Copy text; a sandbox has no clipboard permission, so that the older way stands behind it. */

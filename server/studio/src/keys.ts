@@ -7,6 +7,7 @@ export interface Keys {
 
 export function listen(keys: () => Keys): void {
   const heard = (event: KeyboardEvent, down: boolean): void => {
+    if (document.querySelector("dialog")) return;
     const at = event.target as HTMLElement;
     const writes = at.matches("input:not([type=range]), select, textarea");
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || (writes && event.key !== "Escape")) return;

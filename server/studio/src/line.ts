@@ -16,7 +16,7 @@ export function line(app: App, lineage: Lineage, shown: Relative, pick: (ref: st
   if (row.length < 2) return null;
   const list = h(
     "ol",
-    { class: "line", "aria-label": "The line of edits; arrow keys walk it" },
+    { class: "line", "aria-label": "The line of edits" },
     ...row.map((one, i) => {
       const at = one.ref === shown.ref;
       return h(
@@ -29,7 +29,6 @@ export function line(app: App, lineage: Lineage, shown: Relative, pick: (ref: st
             "data-key": `line-${one.ref}`,
             "aria-current": at && "true",
             "aria-label": `${i + 1} of ${row.length}: ${nameOf(one)}`,
-            title: nameOf(one),
             tabindex: at ? 0 : -1,
             onclick: () => pick(one.ref),
           },
@@ -57,8 +56,9 @@ export async function tree(app: App, lineage: Lineage, shown: string, pick: (ref
       "aria-level": level,
       "aria-selected": String(at),
       tabindex: at ? 0 : -1,
-      style: `--level:${Math.min(level - 1, 8)}`,
     });
+    // As an attribute, a page's policy would refuse it.
+    item.style.setProperty("--level", String(Math.min(level - 1, 8)));
     item.append(app.pictures.lazy(uriOf(one.ref, "thumb"), "", { class: "thumb small" }), h("span", {}, nameOf(one)));
     items.push(item);
     for (const child of below.get(one.ref) ?? []) put(child, level + 1);
@@ -67,5 +67,5 @@ export async function tree(app: App, lineage: Lineage, shown: string, pick: (ref
   const list = h("div", { class: "tree", role: "tree", "aria-label": "All edits of the same source" }, ...items);
   if (!list.querySelector('[tabindex="0"]')) (items[0] as HTMLElement).tabIndex = 0;
   roving(list, "button", ["ArrowUp", "ArrowLeft"], ["ArrowDown", "ArrowRight"]);
-  return whole.more ? h("div", {}, list, h("p", { class: "note" }, "There are more than are shown here.")) : list;
+  return whole.more ? h("div", {}, list, h("p", { class: "note" }, "There are more.")) : list;
 }

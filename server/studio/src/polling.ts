@@ -6,45 +6,46 @@ const GROWTH = 1.4;
 
 /** Calls `look` until it gives true or `stop` is called. */
 export class Polling {
-  private timer = 0;
-  private wait = FIRST_MS;
-  private over = false;
-  private seen = true;
-  private asking = false;
-  private readonly watcher: IntersectionObserver;
-  private readonly wake = (): void => this.again(FIRST_MS);
+  readonly #look: () => Promise<boolean>;
+  #timer = 0;
+  #wait = FIRST_MS;
+  #over = false;
+  #seen = true;
+  #asking = false;
+  readonly #watcher: IntersectionObserver;
+  readonly #wake = (): void => this.#again(FIRST_MS);
 
-  constructor(private readonly look: () => Promise<boolean>) {
-    document.addEventListener("visibilitychange", this.wake);
-    this.watcher = new IntersectionObserver((entries) => {
-      const was = this.seen;
-      this.seen = entries.at(-1)!.isIntersecting;
-      if (this.seen && !was) this.wake();
+  constructor(look: () => Promise<boolean>) {
+    this.#look = look;
+    document.addEventListener("visibilitychange", this.#wake);
+    this.#watcher = new IntersectionObserver((entries) => {
+      const was = this.#seen;
+      this.#seen = entries.at(-1)!.isIntersecting;
+      if (this.#seen && !was) this.#wake();
     });
-    this.watcher.observe(document.body);
-    this.again(0);
+    this.#watcher.observe(document.body);
+    this.#again(0);
   }
 
   stop(): void {
-    this.over = true;
-    clearTimeout(this.timer);
-    this.watcher.disconnect();
-    document.removeEventListener("visibilitychange", this.wake);
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#watcher.disconnect();
+    document.removeEventListener("visibilitychange", this.#wake);
   }
 
-  private again(in_ms: number): void {
-    clearTimeout(this.timer);
-    if (this.over || this.asking || document.hidden || !this.seen) return;
-    this.timer = window.setTimeout(() => void this.turn(), in_ms);
+  #again(in_ms: number): void {
+    clearTimeout(this.#timer);
+    if (this.#over || this.#asking || document.hidden || !this.#seen) return;
+    this.#timer = window.setTimeout(() => void this.#turn(), in_ms);
   }
 
-  private async turn(): Promise<void> {
-    this.asking = true;
-    // A look that fails is one more reason to look later, and nothing else.
-    const done = await this.look().catch(() => false);
-    this.asking = false;
+  async #turn(): Promise<void> {
+    this.#asking = true;
+    const done = await this.#look();
+    this.#asking = false;
     if (done) return this.stop();
-    this.again(this.wait);
-    this.wait = Math.min(MOST_MS, this.wait * GROWTH);
+    this.#again(this.#wait);
+    this.#wait = Math.min(MOST_MS, this.#wait * GROWTH);
   }
 }

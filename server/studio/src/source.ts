@@ -1,5 +1,5 @@
 // Where the studio reads from and what it may ask for: the seam. One source is made at start, by the page it stands in:
-// a host's iframe (host.ts), the gallery (gallery_source.ts) or a file that holds all it shows (file_source.ts).
+// a host's iframe (host.ts), the gallery or a file that holds all it shows (page_sources.ts).
 import type { Answer } from "./types";
 
 export type Content = { text: string } | { blob: Blob };
@@ -25,7 +25,7 @@ export interface Source {
 
 export async function json<T>(source: Source, uri: string): Promise<T> {
   const content = await source.read(uri);
-  if (!("text" in content)) throw new Error("The server answered with something else than was asked for.");
+  if (!("text" in content)) throw new Error("The answer cannot be read.");
   return JSON.parse(content.text) as T;
 }
 

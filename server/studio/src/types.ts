@@ -52,6 +52,8 @@ export interface Job {
   outcome?: string;
   tool?: string;
   prompt?: string;
+  /** A digest of the call's words and pictures, in the list of jobs. */
+  asked?: string;
   keep?: string;
   created_at?: string;
   /** The call's own arguments that shape the picture: what a variant is asked with. */

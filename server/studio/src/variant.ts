@@ -1,58 +1,95 @@
-// Another try with another seed. It costs money: the first click only asks for the price, the second one buys, and both
-// buy at most once, for they go out under one request key.
-import type { App } from "./app";
+// Another try with another seed. It costs money: the first click asks for the price, a second one on the price buys, of
+// the provider that the price was asked of. What is bought under one price is bought once: it has one request key.
+import { type App, say } from "./app";
 import { button, h, replace } from "./dom";
-import type { Answer, Cost, Failure, Job, Meta } from "./types";
+import type { Answer, Cost, Failure, Meta } from "./types";
 import { costWords, failureWords } from "./words";
 
-const TOOLS = ["edit_image", "generate_image"];
+/** A second click of a double one is no yes to a price that has just come up under it. */
+const READING_MS = 400;
+const MAX_SEED = 2 ** 32 - 1;
+const PRICE_HOLDS_MS = 300_000;
 
-/** Whether a picture can be tried again from here. */
-export const canTry = (app: App, meta: Meta | null): boolean =>
-  Boolean(app.source.call && meta?.job.arguments && TOOLS.includes(meta.job.tool ?? ""));
+/** Whether a picture can be tried again from here: its call is known, and its source is kept. */
+export function canTry(app: App, meta: Meta | null): boolean {
+  const { tool, arguments: args } = meta?.job ?? {};
+  return Boolean(app.source.call && args && (tool === "generate_image" || (tool === "edit_image" && args["image"])));
+}
 
-export async function tryAgain(app: App, meta: Meta, panel: HTMLElement): Promise<void> {
-  const tool = meta.job.tool ?? "";
-  const seed = 1 + (crypto.getRandomValues(new Uint32Array(1))[0]! % 4_294_967_294);
-  const args = { ...meta.job.arguments, num_images: 1, seed };
-  const key = `studio-${seed}-${Date.now().toString(36)}`;
-  const close = (): void => { panel.hidden = true; };
-  const tell = (text: string, ...more: Node[]): void => {
-    panel.hidden = false;
-    const words = h("p", { tabindex: -1 }, text);
-    replace(panel, words, h("div", { class: "actions" }, ...more));
+export class Variant {
+  readonly #app: App;
+  readonly #left: () => void;
+  readonly element = h("div", { class: "panel", role: "group", "aria-label": "Another try", hidden: true });
+  /** Rises with each question and each end: whatever answers an earlier one comes too late. */
+  #round = 0;
+
+  constructor(app: App, left: () => void) {
+    this.#app = app;
+    this.#left = left;
+  }
+
+  close(): void {
+    this.#round++;
+    this.element.hidden = true;
+  }
+
+  /** Ask for the price of a picture's words with another seed. */
+  async offer(meta: Meta): Promise<void> {
+    const round = ++this.#round;
+    const seed = Math.ceil(Math.random() * MAX_SEED);
+    const tool = meta.job.tool ?? "";
+    const args = { ...meta.job.arguments, num_images: 1, seed };
+    this.#tell("Asking for the price …");
+    const { structuredContent: quote, isError } = await this.#ask(tool, { ...args, dry_run: true });
+    if (round !== this.#round) return;
+    const cost = quote?.["cost"] as Cost | undefined;
+    if (isError || !quote?.["dry_run"] || !cost) return this.#refused(quote, "The client did not tell the price.");
+    const price = costWords(cost);
+    const provider = quote["provider"];
+    const warnings = (quote["warnings"] as string[] | undefined)?.join(" ") ?? "";
+    const key = `studio-${seed}-${Date.now().toString(36)}`;
+    const at = Date.now();
+    const buy = async (): Promise<void> => {
+      const age_ms = Date.now() - at;
+      if (round !== this.#round || age_ms < READING_MS) return;
+      if (age_ms > PRICE_HOLDS_MS) return this.offer(meta);
+      const buying = ++this.#round;
+      this.#tell("Sending …");
+      const answer = await this.#ask(tool, { ...args, provider, request_key: key, wait_seconds: 0 });
+      if (buying !== this.#round) return;
+      if (answer.isError) return this.#refused(answer.structuredContent, "It was refused.");
+      this.element.hidden = true;
+      this.#app.answered(answer);
+    };
+    this.#tell(
+      `The same words with another seed, by ${provider}: ${price}. ${warnings}`.trim(),
+      button("buy", `Make it: ${price}`, () => void buy(), { class: "main" }),
+    );
+  }
+
+  async #ask(tool: string, args: Record<string, unknown>): Promise<Answer> {
+    try {
+      return await this.#app.source.call!(tool, args);
+    } catch (error) {
+      const told = "request_key" in args ? " What was bought is among all pictures once it is made." : "";
+      const message = `No answer came: ${(error as Error).message}${told}`;
+      return { isError: true, structuredContent: { error: { message, fix: "", billed: "" } } };
+    }
+  }
+
+  #refused(fields: Answer["structuredContent"], otherwise: string): void {
+    const failure = fields?.["error"] as Failure | undefined;
+    this.#tell(failure ? `${failureWords(failure)} ${failure.fix}`.trim() : otherwise);
+  }
+
+  #tell(text: string, ...more: Node[]): void {
+    this.element.hidden = false;
+    const words = h("p", { tabindex: -1 });
+    say(words, text);
+    const leave = button("leave", "Close", () => { this.close(); this.#left(); });
+    replace(this.element, words, h("div", { class: "actions" }, ...more, leave));
     // Not onto a button: a key that is still held down must not buy anything.
     words.focus({ preventScroll: true });
-    app.announce(text);
-  };
-  const ask = async (more: Record<string, unknown>): Promise<Record<string, unknown> | null> => {
-    try {
-      const answer: Answer = await app.source.call!(tool, { ...args, ...more });
-      const fields = answer.structuredContent ?? {};
-      if (!answer.isError) return fields;
-      const failure = fields["error"] as Failure | undefined;
-      tell(failure ? `${failureWords(failure)} ${failure.fix}` : "The server refused it.", button("close", "Close", close));
-    } catch (error) {
-      const again = "request_key" in more ? [button("buy", "Ask again; nothing is bought twice", () => void buy())] : [];
-      tell(`No answer came: ${(error as Error).message}`, ...again, button("close", "Close", close));
-    }
-    return null;
-  };
-  const buy = async (): Promise<void> => {
-    tell("Sending …");
-    const job = await ask({ request_key: key, wait_seconds: 0 });
-    if (!job) return;
-    close();
-    app.follow(job as unknown as Job);
-  };
-  tell("Asking for the price …");
-  const quote = await ask({ dry_run: true });
-  if (!quote) return;
-  const price = costWords(quote["cost"] as Cost);
-  const warnings = (quote["warnings"] as string[] | undefined)?.join(" ") ?? "";
-  tell(
-    `The same words with another seed, by ${quote["provider"]}: ${price}. ${warnings}`.trim(),
-    button("buy", `Make it: ${price}`, () => void buy(), { class: "main" }),
-    button("close", "Not now", close),
-  );
+    this.#app.announce(text);
+  }
 }

@@ -27,8 +27,8 @@ export const BILLED: Record<string, string> = {
 export const failureWords = (failure: Failure): string => `${failure.message} ${BILLED[failure.billed] ?? ""}`.trim();
 
 export function secondsWords(seconds: number): string {
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  const whole = Math.round(seconds);
+  return whole < 90 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
 export function when(iso?: string, time = true): string {
