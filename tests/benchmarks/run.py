@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import engine
+import gallery
 import listing
 from rows import Row, Started, start
 
@@ -41,7 +42,8 @@ def main() -> None:
     store = [engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5)] if given.small else [engine.claims()]
     work = engine.jobs(count=5, rounds=1) if given.small else engine.jobs()
     found = listing.lists(images=500, rounds=3) if given.small else listing.lists()
-    for line in table([*starts(rounds), *store, *work, *found]):
+    seen = gallery.views(images=200, rounds=1) if given.small else gallery.views()
+    for line in table([*starts(rounds), *store, *work, *found, *seen]):
         print(line)
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+GALLERY = (
+    "gallery, 200 images, first paint",
+    "gallery, 200 images, first screen of thumbnails, none kept yet",
+    "gallery, 200 images, first screen of thumbnails, kept",
+    "gallery, 200 images, a further page by scrolling",
+)
 
 
 def test_one_command_prints_each_figure_beside_its_floor() -> None:
@@ -27,5 +35,6 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "the same, a rare word, 500 images, p50",
         "resources/list, first page, 500 images, p50",
         "resources/list, a later page, 500 images, p50",
+        *(GALLERY if shutil.which("chromium") else ()),
     ]
     assert all(" MB" in line or " ms" in line for line in lines[2:])

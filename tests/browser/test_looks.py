@@ -154,7 +154,8 @@ async def test_what_is_chosen_is_seen_in_forced_colours(browser: Browser, client
         await host.open()
         await _result(host)
         chosen = await host.frame.eval_on_selector_all(
-            ".line [aria-current=true], .modes [aria-pressed=true], .actions [aria-expanded=true], [aria-selected=true]",
+            ".line [aria-current=true], .modes [aria-pressed=true], .actions [aria-expanded=true], "
+            "[aria-selected=true]",
             "all => all.map(e => getComputedStyle(e).outlineStyle)",
         )
         edges = await host.frame.eval_on_selector_all(

@@ -144,13 +144,15 @@ class Host:
 
     async def serve(self, method: str, text: str) -> dict[str, Any]:
         """Answer what the view asks for."""
+        if not self._under_way:
+            self._calm = anyio.Event()
         self._under_way += 1
-        self._calm = anyio.Event()
         try:
             return await self._served(method, text)
         finally:
             self._under_way -= 1
-            self._calm.set()
+            if not self._under_way:
+                self._calm.set()
 
     async def _served(self, method: str, text: str) -> dict[str, Any]:
         params: dict[str, Any] = json.loads(text)
