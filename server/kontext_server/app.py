@@ -73,15 +73,23 @@ class App:
         return self.studio.offers
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Open the store, drive jobs for as long as the block lasts, let go of everything."""
+    async def reading(self) -> AsyncGenerator[None]:
+        """Open the store for as long as the block lasts, and let go of everything; no job moves by that.
+
+        For whoever only looks: what is due, a plan's next paid picture among it, is left to a server or to a command.
+        """
         await self._store.open()
         try:
-            async with self.engine.running(), self.planner.running():
-                yield
+            yield
         finally:
             await self._http.aclose()
             await self._store.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Open the store, drive jobs for as long as the block lasts, let go of everything."""
+        async with self.reading(), self.engine.running(), self.planner.running():
+            yield
 
 
 def build(

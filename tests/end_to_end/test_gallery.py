@@ -14,11 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 
+from kontext_server.app import LOCAL_OWNER, build
+from kontext_server.settings import load
+from kontext_server.simulator.serve import Running
+from kontext_tools.edits import Edit
+from kontext_tools.planning import Asked
+from kontext_tools.plans import Step
+from kontext_tools.views import Call, View
 from support.stdio_server import PHOTOS, environment
 
+KONTEXT = (sys.executable, "-m", "kontext_server")
 PATIENCE_S = 30
 
 
@@ -42,8 +51,8 @@ class Opened:
 
 @contextmanager
 def gallery(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Generator[Opened]:
-    command = [sys.executable, "-m", "kontext_server", "gallery", *arguments]
-    settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox", **(env or {})})
+    command = [*KONTEXT, "gallery", *arguments]
+    settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox"} if env is None else env)
     with subprocess.Popen(
         command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     ) as process:
@@ -55,10 +64,41 @@ def gallery(folder: Path, *arguments: str, env: Mapping[str, str] | None = None)
 
 
 def edited(folder: Path) -> str:
-    command = [sys.executable, "-m", "kontext_server", "edit", str(PHOTOS / "chelsea.png"), "Make it sepia", "--json"]
+    command = [*KONTEXT, "edit", str(PHOTOS / "chelsea.png"), "Make it sepia", "--json"]
     settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox"})
     ended = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
     return json.loads(ended.stdout)["job_id"]
+
+
+async def _recorded(folder: Path, simulator: Running) -> str:
+    """Record a plan whose process ends before anything is sent of it; give its id."""
+    settings = {name.lower(): value for name, value in simulator.settings.items()}
+    app = build(load(kontext_data_dir=folder / "data", **settings))
+    async with app.reading():
+        steps = (Step(id="car", edit=Edit(prompt="A red car")),)
+        view = await app.studio.run_plan(Asked(steps=steps), Call(owner=LOCAL_OWNER))
+    assert isinstance(view, View) and not view.job.status.ended
+    return view.job.id
+
+
+def test_looking_at_pictures_sends_nothing_of_a_plan_whose_client_is_gone(tmp_path: Path, simulator: Running) -> None:
+    job = edited(tmp_path)
+    plan = anyio.run(_recorded, tmp_path, simulator)
+    with gallery(tmp_path, "--no-open", env=simulator.settings) as opened:
+        with httpx2.Client(base_url=opened.base, timeout=PATIENCE_S) as browser:
+            browser.get(opened.line)
+            uris = (f"kontext://jobs/{plan}", "kontext://jobs", f"kontext://images/{job}/1", "kontext://usage")
+            # An engine would have begun at once: it needs milliseconds.
+            read = [browser.get("/read", params={"uri": uri}) for uri in uris * 25]
+            status = browser.get("/read", params={"uri": f"kontext://jobs/{plan}"}).json()["status"]
+        assert opened.end(signal.SIGTERM)[0] == 0
+    exported = ["export", job, "--html", str(tmp_path / "cat.html")]
+    settings = environment(tmp_path, simulator.settings)
+    ended = subprocess.run([*KONTEXT, *exported], env=settings, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {answer.status_code for answer in read} == {200}
+    assert status == "pending"
+    assert simulator.state.journal.entries() == []
 
 
 def test_past_pictures_are_read_by_the_address_that_it_prints(tmp_path: Path) -> None:

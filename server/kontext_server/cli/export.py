@@ -1,7 +1,8 @@
 """`kontext export`: a job's pictures as one file that compares before and after, to keep or to share.
 
-What this is: the file's place, its first words and which picture it shows first. What it is not: what the file holds
-(`surface.recording`) or its page (`surface.studio_page`). Above: cli. Below: both, session, talk, saving.
+What this is: the file's place, its first words and which picture it shows first; no job moves by it. What it is not:
+what the file holds (`surface.recording`) or its page (`surface.studio_page`). Above: cli. Below: both, session, talk,
+saving.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def command(ctx: click.Context, job: str, html: Path, *, force: bool, as_json: b
 
     def work(settings: Settings) -> int:
         saving.check(html, 1, force=force, field="html", what="nothing was written", example="result.html")
-        job_id, page = session.run(settings, made)
+        job_id, page = session.run(settings, made, reading=True)
         try:
             saving.write(page, html, force=force)
         except OSError as error:

@@ -1,6 +1,7 @@
 """`kontext gallery`: past pictures in the browser, for as long as the command runs.
 
-What this is: the command around `web.gallery`, and the browser opened. What it is not: reachable from another machine.
+What this is: the command around `web.gallery`, and the browser opened. What it is not: reachable from another machine,
+or a driver of jobs: looking costs nothing.
 Above: cli. Below: web.gallery, session, talk, the standard library's `webbrowser`.
 """
 

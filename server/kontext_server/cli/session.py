@@ -1,7 +1,8 @@
 """One command's work against the studio, here and now.
 
 What this is: settings read, the app built and running for as long as the work lasts, foreseen failures told once. What
-it is not: a server; whatever is left running goes on at the provider and is taken up by the next command or server.
+it is not: a server; whatever is left running goes on at the provider and is taken up by the next command or server that
+drives jobs.
 Above: the commands. Below: app, settings, logs, talk.
 """
 
@@ -41,15 +42,20 @@ def settled(work: Callable[[Settings], int], *, as_json: bool) -> int:
         return tell_failure(error.failure, as_json=as_json)
 
 
-def run(settings: Settings, work: Callable[[App], Awaitable[T]]) -> T:
+def run(settings: Settings, work: Callable[[App], Awaitable[T]], *, reading: bool = False) -> T:
     """Run work with the app running; a person may name any file. Raises what the work raises of our own tree.
+
+    Args:
+        settings: already read.
+        work: what is done.
+        reading: whether it only reads: then no job moves meanwhile, and nothing is sent.
 
     SIGTERM interrupts as Ctrl-C does: KeyboardInterrupt, once everything was let go of.
     """
 
     async def running() -> T | KontextError:
         app = build(settings, any_file=True)
-        async with app.running():
+        async with app.reading() if reading else app.running():
             try:
                 return await work(app)
             except KontextError as error:

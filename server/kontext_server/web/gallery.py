@@ -49,7 +49,7 @@ STATUSES: tuple[tuple[type[KontextError], int], ...] = (
 
 
 def serve(settings: Settings, *, port: int, announce: Callable[[str], None]) -> None:
-    """Serve the local user's images until a signal comes.
+    """Serve the local user's images until a signal comes; nothing is sent to any provider meanwhile.
 
     Args:
         settings: already read.
@@ -71,11 +71,11 @@ def serve(settings: Settings, *, port: int, announce: Callable[[str], None]) -> 
 
 
 def application(app: App) -> Starlette:
-    """Give the gallery of one app, which runs for as long as it is served."""
+    """Give the gallery of one app, whose store is open for as long as it is served; no job moves by that."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with app.running():
+        async with app.reading():
             yield
 
     return Starlette(routes=routes(Resources(app)), lifespan=lifespan)
