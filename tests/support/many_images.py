@@ -60,6 +60,23 @@ def fill(folder: Path, images: int, *, pictures: int, size: tuple[int, int] = (3
         db.execute("COMMIT")
 
 
+def add_siblings(folder: Path, job: str, count: int) -> None:
+    """Add jobs of one picture that were made as this one was, of the same source, each a second older than the next."""
+    with closing(sqlite3.connect(folder / "kontext.db")) as db, db:
+        names = {table: _columns(db, table) for table in ("jobs", "outputs")}
+        for n in range(1, count + 1):
+            for table, key in (("jobs", "id"), ("outputs", "job_id")):
+                given = {key: "?", "created_us": "created_us - ?", "place": "NULL", "request_key": "NULL"}
+                values = ", ".join(given.get(name, name) for name in names[table])
+                row = f"INSERT INTO {table} SELECT {values} FROM {table} WHERE {key} = ?"
+                told = {key: f"sibling-{n:04}", "created_us": n * 1_000_000}
+                db.execute(row, (*(told[name] for name in names[table] if name in told), job))
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+
+
 def _picture(folder: Path, n: int, size: tuple[int, int]) -> tuple[str, int, str]:
     """Write one picture, unlike all others; give its key, bytes and sha-256."""
     noise = Image.effect_noise((size[0] // 8, size[1] // 8), 40)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 from kontext_server.surface.catalogue import JOBS_URI, JSON
+from kontext_server.surface.listings import cut
 from kontext_server.surface.resources import Content
 from kontext_tools.references import URI_PREFIX
 
@@ -37,8 +38,6 @@ async def recorded(read: Read, jobs: Iterable[str]) -> dict[str, Fields]:
     """
     told = await _jobs(read, jobs)
     family = _Family(told)
-    for ref in family.refs:
-        family.learn(await _fields(read, f"{URI_PREFIX}{ref}/lineage"))
     found = {_job_uri(job_id): _text(family.job(fields)) for job_id, fields in told.items()}
     for ref in family.refs:
         uri = f"{URI_PREFIX}{ref}"
@@ -57,6 +56,7 @@ class _Family:
     """
 
     def __init__(self, jobs: Mapping[str, Fields]) -> None:
+        self._jobs = jobs
         made = list(dict.fromkeys(image["ref"] for fields in jobs.values() for image in fields["images"]))
         self._parents = dict[str, str]()
         for ref in made:
@@ -66,12 +66,6 @@ class _Family:
             elif source in fields["sha256"]:
                 self._parents[ref] = source
         self.refs = list(dict.fromkeys([*(ref for ref in self._parents.values() if ref not in made), *made]))
-        self._known = dict[str, Fields]()
-
-    def learn(self, lineage: Fields) -> None:
-        """Take what a lineage tells of its relatives."""
-        relatives: list[Fields] = [*lineage["ancestors"], *lineage["descendants"]]
-        self._known |= {one["ref"]: one for one in relatives if one["ref"] in self.refs}
 
     def job(self, fields: Fields) -> Fields:
         """Give a job's fields; its parent only where that is here."""
@@ -92,13 +86,16 @@ class _Family:
         }
 
     def _relative(self, ref: str) -> Fields:
-        known = self._known[ref] if ref in self._known else self._source(ref)
-        return known | ({"parent": self._parents[ref]} if ref in self._parents else {})
-
-    def _source(self, ref: str) -> Fields:
-        """Tell a source that is told elsewhere as the image that it is: it is as old here as what was made from it."""
-        made = next(self._known[child] for child, parent in self._parents.items() if parent == ref)
-        return {"ref": ref, "uri": f"{URI_PREFIX}{ref}", "created_at": made["created_at"]}
+        """Tell an image as a lineage does, by its job here; a source is as old as that, and has no words."""
+        job = self._jobs[_job_of(ref)]
+        facts = {
+            "ref": ref,
+            "uri": f"{URI_PREFIX}{ref}",
+            "prompt": None if ref.endswith("/0") else cut(job["prompt"]),
+            "created_at": job["created_at"],
+            "parent": self._parents.get(ref),
+        }
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 async def _jobs(read: Read, jobs: Iterable[str]) -> dict[str, Fields]:

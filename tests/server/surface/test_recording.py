@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,6 +24,7 @@ from kontext_tools.jobs import Job
 from kontext_tools.planning import Asked
 from kontext_tools.plans import Step
 from kontext_tools.views import Call, View
+from support.many_images import add_siblings
 from support.stdio_server import PHOTOS
 
 T = TypeVar("T")
@@ -186,6 +188,16 @@ def test_jobs_that_follow_each_other_make_one_line_without_the_source_between(ma
     told = texts(found)
     assert told[f"kontext://jobs/{second}"]["parent"] == f"{first}/2"
     assert [one.get("parent") for one in told[f"kontext://images/{second}/1/lineage"]["ancestors"]] == [None, line[0]]
+
+
+def test_a_job_is_recorded_whatever_else_was_made_of_its_source(made: Made, tmp_path: Path) -> None:
+    # A lineage tells 200 descendants, the oldest first.
+    shutil.copytree(made.folder / "data", tmp_path / "data")
+    add_siblings(tmp_path / "data", made.second, 250)
+    crowded, alone = replace(made, folder=tmp_path), record(made, made.second)
+    lineage = json.loads(read(crowded, f"kontext://images/{made.second}/0/lineage"))
+    assert len(lineage["descendants"]) == 200 and lineage["more"]
+    assert record(crowded, made.second) == alone
 
 
 def test_a_plan_has_its_steps_jobs_and_their_images(made: Made) -> None:
