@@ -242,7 +242,7 @@ class Studio implements App {
 
 async function start(): Promise<void> {
   const main = document.querySelector("main")!;
-  const title = h("h1", { class: data?.title ? "" : "unseen" }, data?.title ?? "Kontext studio");
+  const title = h("h1", { class: data?.title ? "" : "unseen" }, data?.title ?? "Studio");
   main.append(title, ...(data?.lead ?? []).map((text) => h("p", { class: "lead" }, text)), place, live);
   if (data?.tail) main.append(h("section", { class: "tail" }, h("h2", {}, data.tail.heading), h("p", {}, data.tail.text), h("pre", {}, data.tail.code)));
   root.dataset["kind"] = data?.kind ?? "host";

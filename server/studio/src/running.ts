@@ -89,7 +89,7 @@ export class Running {
       }
       say(this.#note, this.#outcome);
     } catch (error) {
-      if (++this.#failed >= PATIENT) say(this.#note, `How it stands cannot be read: ${(error as Error).message}`);
+      if (++this.#failed >= PATIENT) say(this.#note, `It cannot be read: ${(error as Error).message}`);
     }
     this.#draw();
     return false;
@@ -183,7 +183,7 @@ export class Running {
     this.#cancelling = true;
     this.#draw();
     const words: Record<string, string> = {
-      cannot_cancel: "It cannot be cancelled any more: it goes on and is charged, and its result is kept.",
+      cannot_cancel: "It cannot be cancelled: it goes on and is charged, and its result is kept.",
       already_ended: "It had ended already.",
       cancelled: "Cancelled.",
     };
