@@ -9,7 +9,7 @@ import pytest
 from mcp.client import Client
 from playwright.async_api import Browser
 
-from support.studio_host import EVERYTHING, Host, host_of
+from support.studio_host import EVERYTHING, STRICT_CSP, Host, host_of
 from support.studio_view import edited, press
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_the_accessibility_checker_finds_nothing_in_light_and_in_dark(
     browser: Browser, client: Client, axe: str, screen: str
 ) -> None:
     async with host_of(browser, client) as host:
-        await host.open()
+        await host.open(csp=STRICT_CSP)  # each screen is seen under this policy here, under the default one below
         await SCREENS[screen](host)
         await host.frame.evaluate(axe)
         for theme in ("light", "dark"):

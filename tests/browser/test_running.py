@@ -13,7 +13,7 @@ from playwright.async_api import Browser
 
 from kontext_server.simulator.serve import Running, running
 from support.stdio_server import PHOTOS
-from support.studio_host import EVERYTHING, Host, apps_client, host_of
+from support.studio_host import DEFAULT_CSP, EVERYTHING, STRICT_CSP, Host, apps_client, host_of
 from support.studio_view import CAT, edited, press, shows
 
 pytestmark = pytest.mark.anyio
@@ -27,11 +27,12 @@ async def slow_host(browser: Browser, folder: Path, *, job_seconds: float) -> As
             yield host, simulator
 
 
+@pytest.mark.parametrize("csp", [DEFAULT_CSP, STRICT_CSP], ids=["default", "no-images"])
 async def test_a_running_edit_is_found_by_its_words_and_cancelled_from_the_view(
-    browser: Browser, tmp_path: Path
+    browser: Browser, tmp_path: Path, csp: str
 ) -> None:
     async with slow_host(browser, tmp_path, job_seconds=600) as (host, simulator), anyio.create_task_group() as calls:
-        await host.open()
+        await host.open(csp=csp)
         calls.start_soon(host.call, "edit_image", {"image": CAT, "prompt": "Make it a cartoon", "wait_seconds": 50})
         cancel = host.frame.get_by_role("button", name="Cancel")
         await cancel.wait_for()

@@ -71,7 +71,6 @@ class Studio implements App {
     else if (ref !== this.#at) this.open(ref);
   }
 
-
   back(): void {
     this.open(this.#before, { set: this.#viewer.set });
   }
