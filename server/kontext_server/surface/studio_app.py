@@ -2,8 +2,8 @@
 
 What this is: the page as a resource, which tools' answers it shows, how both eras are told of it, and the one tool that
 it alone calls. What it is not: the page (`server/studio` is its source, `assets/studio.html` what is made of it), or
-what it reads (`resources`). Above: server, resources, tools. Below: studio_page, tool,
-reading, failures.
+what it reads (`resources`). Above: server, resources, tools. Below: studio_page,
+looking, tool, reading, failures.
 
 The page runs in a frame that loads nothing from anywhere, so no `csp` is asked for. Facts are those of
 https://github.com/modelcontextprotocol/ext-apps, specification/2026-01-26/apps.mdx.
@@ -12,16 +12,18 @@ https://github.com/modelcontextprotocol/ext-apps, specification/2026-01-26/apps.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import anyio.to_thread
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import Server
 
-from kontext_server.surface import studio_page
+from kontext_server.surface import looking, studio_page
 from kontext_server.surface.arguments import Kind, Parameter, schema_of
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.reading import read
@@ -52,6 +54,8 @@ Contents = types.TextResourceContents | types.BlobResourceContents
 Reader = Callable[[str], Awaitable[Contents | None]]
 """Gives what an address of ours holds, or `None` where it is none; raises the tree's errors."""
 
+_IMAGE = re.compile(r"(kontext://images/[a-z0-9-]+/\d+)(?:/([a-z]+))?")
+_JOB = re.compile(r"kontext://jobs/([a-z0-9-]+)")
 _PARAMETERS = (Parameter(name="uri", kind=Kind.TEXT, required=True, description="A kontext:// address."),)
 SPEC = types.Tool(
     name=READ,
@@ -135,7 +139,7 @@ async def _call(reader: Reader, raw: Mapping[str, Any] | None) -> types.CallTool
         structured_content={"uri": held.uri, "media_type": held.mime_type, "bytes": size_bytes},
     )
     if len(answer.model_dump_json(by_alias=True, exclude_none=True).encode()) > MAX_ANSWER_BYTES:
-        return error_result(_too_large(held).failure)
+        return error_result(_too_large(held.uri).failure)
     return answer
 
 
@@ -161,11 +165,21 @@ def _one_of(uri: str, what: str) -> str:
     return f"Call {READ}(uri='{uri}') for the {what} that there are."
 
 
-def _too_large(held: Contents) -> InvalidArgument:
-    smaller = f"{held.uri}/preview" if isinstance(held, types.BlobResourceContents) else "kontext://images?limit=10"
-    return InvalidArgument(
-        "What uri names is too large for one answer.", fix=f"Call {READ}(uri='{smaller}').", field="uri"
-    )
+def _too_large(uri: str) -> InvalidArgument:
+    return InvalidArgument("What uri names is too large for one answer.", fix=_smaller(uri), field="uri")
+
+
+def _smaller(uri: str) -> str:
+    """Say what gives less of the same: an image's smaller form, a shorter list, one job of all, a job's answer."""
+    if (image := _IMAGE.fullmatch(uri)) and image[2] != "thumb":
+        return f"Call {READ}(uri='{image[1]}/{'thumb' if image[2] == 'preview' else 'preview'}')."
+    if job := _JOB.fullmatch(uri):
+        return f"Call get_status(job_id='{job[1]}'), which tells less of it."
+    address, _, query = uri.partition("?")
+    if address == "kontext://images" and (arguments := looking.arguments_in(query)) and arguments["limit"] > 1:
+        fewer = {**dict(parse_qsl(query, keep_blank_values=True)), "limit": arguments["limit"] // 2}
+        return f"Call {READ}(uri='{address}?{urlencode(fewer)}')."
+    return f"Only a part of it can be had: call {READ}(uri='kontext://jobs/…') with the id of one job."
 
 
 def _size(blob: str) -> int:

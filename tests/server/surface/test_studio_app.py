@@ -23,7 +23,9 @@ from PIL import Image
 
 from kontext_server.app import LOCAL_OWNER, build
 from kontext_server.settings import load
+from kontext_server.surface.resources import Resources
 from kontext_server.surface.server import make_server
+from kontext_server.surface.tool import MAX_ANSWER_BYTES
 from kontext_tools.edits import Edit
 from kontext_tools.jobs import Job
 from kontext_tools.stores.sqlite import SqliteStore
@@ -185,25 +187,55 @@ async def test_what_one_answer_cannot_hold_is_refused_with_a_smaller_address(tmp
         fits, large = [await edited(client, tmp_path, noise(417, height)) for height in (400, 432)]
         whole = await call(client, "studio_read", uri=f"kontext://images/{fits}/0")
         assert not whole.is_error and 600_000 < len(whole.model_dump_json(by_alias=True)) < 700_000
-        for uri, smaller in (
-            (f"kontext://images/{large}/0", f"kontext://images/{large}/0/preview"),
-            ("kontext://jobs/red-car-4k7q", "kontext://images?limit=10"),
+        for uri, tool, less in (
+            (f"kontext://images/{large}/0", "studio_read", ("uri", f"kontext://images/{large}/0/preview")),
+            ("kontext://jobs/red-car-4k7q", "get_status", ("job_id", "red-car-4k7q")),
         ):
             refused = await call(client, "studio_read", uri=uri)
+            more = ", which tells less of it" if tool == "get_status" else ""
             assert (refused.is_error, fields_of(refused)) == (
                 True,
                 {
                     "error": {
                         "code": "invalid_argument",
                         "message": "What uri names is too large for one answer.",
-                        "fix": f"Call studio_read(uri='{smaller}').",
+                        "fix": f"Call {tool}({less[0]}='{less[1]}'){more}.",
                         "field": "uri",
                         "retryable": False,
                         "billed": "no",
                     }
                 },
             )
-            assert not (await call(client, "studio_read", uri=smaller)).is_error
+            assert not (await call(client, tool, **dict([less]))).is_error
+
+
+SMALLER = {
+    "kontext://images/red-car-4k7q/1": "Call studio_read(uri='kontext://images/red-car-4k7q/1/preview').",
+    "kontext://images/red-car-4k7q/1/meta": "Call studio_read(uri='kontext://images/red-car-4k7q/1/preview').",
+    "kontext://images/red-car-4k7q/1/preview": "Call studio_read(uri='kontext://images/red-car-4k7q/1/thumb').",
+    "kontext://images/red-car-4k7q/1/thumb": "Only a part of it can be had: call studio_read(uri='kontext://jobs/…') "
+    "with the id of one job.",
+    "kontext://images": "Call studio_read(uri='kontext://images?limit=25').",
+    "kontext://images?query=it%27s+a+%22car%22&limit=9": "Call studio_read(uri='kontext://images?"
+    "query=it%27s+a+%22car%22&limit=4').",
+    "kontext://images?limit=1": "Only a part of it can be had: call studio_read(uri='kontext://jobs/…') with the id "
+    "of one job.",
+    "kontext://jobs": "Only a part of it can be had: call studio_read(uri='kontext://jobs/…') with the id of one job.",
+    "kontext://jobs/red-car-4k7q": "Call get_status(job_id='red-car-4k7q'), which tells less of it.",
+}
+
+
+@pytest.mark.parametrize("uri", SMALLER)
+async def test_what_is_too_large_is_refused_with_what_gives_less_of_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    async def held(*_: Any) -> types.TextResourceContents:
+        return types.TextResourceContents(uri=uri, text="x" * MAX_ANSWER_BYTES)
+
+    monkeypatch.setattr(Resources, "contents", held)
+    async with client_of(tmp_path, "legacy", SHOWS) as client:
+        refused = await call(client, "studio_read", uri=uri)
+    assert fields_of(refused)["error"]["fix"] == SMALLER[uri]
 
 
 WRONG = {
