@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import anyio
 import httpx2
@@ -119,7 +121,8 @@ def test_past_pictures_are_read_by_the_address_that_it_prints(tmp_path: Path) ->
             posted = browser.post("/")
         code, out, err = opened.end(signal.SIGINT)
     assert (closed.status_code, stranger.status_code, foreign.status_code, posted.status_code) == (401, 401, 421, 405)
-    assert (entered.status_code, entered.headers["location"], page.status_code) == (303, "/", 200)
+    assert (entered.status_code, page.status_code) == (200, 200)
+    assert 'http-equiv="refresh" content="0;url=/"' in entered.text
     port = opened.base.rpartition(":")[2]
     assert entered.headers["set-cookie"].startswith(f"kontext-gallery-{port}=")
     assert '{"kind":"gallery"}' in page.text
@@ -142,23 +145,43 @@ def test_a_signal_ends_it_well_and_its_line_can_be_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a browser that is a shell's script")
-def test_the_browser_is_opened_with_the_address_and_cannot_touch_our_streams(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "opened")
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho noise; echo noise >&2; echo "$1" > {tmp_path}/opened\n')
-    browser.chmod(0o755)
-    with gallery(tmp_path, env={"BROWSER": str(browser)}) as opened:
-        assert (tmp_path / "opened").read_text().strip() == opened.line
+@pytest.mark.parametrize("used", [True, False])
+def test_the_browser_is_given_a_private_page_that_lives_until_the_address_is_used(tmp_path: Path, used: bool) -> None:
+    (tmp_path / "temporary").mkdir()
+    with _browsing(tmp_path) as (opened, given):
+        page = Path(unquote(urlsplit(given).path))
+        assert given.startswith("file:///") and "token" not in given
+        assert page.parent.parent == tmp_path / "temporary"
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (page, page.parent)] == [0o600, 0o700]
+        assert f'content="0;url={opened.line}"' in page.read_text() and f'<a href="{opened.line}">' in page.read_text()
+        if used:
+            assert httpx2.get(opened.line).status_code == 200
+            assert not page.parent.exists()
         code, out, err = opened.end(signal.SIGTERM)
     assert (code, out) == (0, "")
     assert "noise" not in err
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_a_browser_that_cannot_be_opened_is_no_failure(tmp_path: Path) -> None:
-    with gallery(tmp_path, env={"BROWSER": "/nowhere/browser", "PATH": "/nowhere"}) as opened:
+@contextmanager
+def _browsing(folder: Path) -> Generator[tuple[Opened, str]]:
+    """Serve a gallery on a machine with a display; give what its browser was told on the command line."""
+    os.mkfifo(folder / "opened")
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\necho noise; echo noise >&2; echo "$@" > {folder}/opened\n')
+    browser.chmod(0o755)
+    env = {"BROWSER": str(browser), "DISPLAY": ":9", "TMPDIR": str(folder / "temporary")}
+    with gallery(folder, env=env) as opened:
+        yield opened, (folder / "opened").read_text().strip()
+
+
+@pytest.mark.parametrize("display", [{}, {"DISPLAY": ":9"}])
+def test_a_browser_that_cannot_be_opened_is_no_failure(tmp_path: Path, display: dict[str, str]) -> None:
+    env = {"BROWSER": "/nowhere/browser", "PATH": "/nowhere", "TMPDIR": "/nowhere", **display}
+    with gallery(tmp_path, env=env) as opened:
         answer = httpx2.get(opened.line)
         assert opened.end(signal.SIGTERM)[:2] == (0, "")
-    assert answer.status_code == 303
+    assert answer.status_code == 200
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:

@@ -1,16 +1,12 @@
 """`kontext gallery`: past pictures in the browser, for as long as the command runs.
 
-What this is: the command around `web.gallery`, and the browser opened. What it is not: reachable from another machine,
-or a driver of jobs: looking costs nothing.
-Above: cli. Below: web.gallery, session, talk, the standard library's `webbrowser`.
+What this is: the command around `web.gallery`, and the browser that is told of it. What it is not: reachable from
+another machine, or a driver of jobs: looking costs nothing. Above: cli. Below: web.gallery, opening, session, talk.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import threading
 
 import click
 
@@ -29,37 +25,28 @@ def command(ctx: click.Context, port: int, *, no_open: bool, as_json: bool) -> N
     """
     from kontext_server.cli import session, talk
     from kontext_server.cli.exits import DONE, FAILED
+    from kontext_server.cli.opening import Opening
     from kontext_server.settings import Settings
     from kontext_server.web import gallery
     from kontext_server.web.listening import PortTaken
+
+    opening = Opening()
 
     def announce(url: str) -> None:
         talk.say("The gallery is open until you press Ctrl-C. Its address opens once, in one browser:")
         # On one line even as JSON: who reads it reads on, for the command goes on.
         click.echo(json.dumps({"url": url}) if as_json else url)
         if not no_open:
-            open_browser(url)
+            opening.open(url)
 
     def work(settings: Settings) -> int:
         try:
-            gallery.serve(settings, port=port, announce=announce)
+            gallery.serve(settings, port=port, announce=announce, entered=opening.forget)
         except PortTaken as taken:
             talk.say(f"{taken} Name another with --port.")
             return FAILED
+        finally:
+            opening.forget()
         return DONE
 
     ctx.exit(session.settled(work, as_json=as_json))
-
-
-def open_browser(url: str) -> None:
-    """Open an address in the person's browser; where there is none, nothing happens: the address was printed.
-
-    By a process of its own, for a browser may write to our stdout, ask our terminal or not return.
-    """
-    command = [sys.executable, "-I", "-m", "webbrowser", url]
-    nothing = subprocess.DEVNULL
-
-    def opened() -> None:
-        subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, check=False)  # noqa: S603
-
-    threading.Thread(target=opened, name="browser", daemon=True).start()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 RANDOM_BYTES = 32
@@ -22,10 +23,18 @@ _CLOSED = """<!doctype html>
 <h1>This gallery is closed here</h1>
 <p>Open the address that <code>kontext gallery</code> printed. It opens once, in one browser: for another, end that
 command and start it again.</p>
-<p>If you just came by that address from another page, <a href="/">go on here</a>.</p>
 </html>
 """
-# The last line: a cookie of SameSite=Strict, set amid a chain of redirects that another site began, is not sent on.
+_OPEN = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0;url=/">
+<title>kontext gallery</title>
+<p><a href="/">Go on to the gallery</a></p>
+</html>
+"""
+# No redirect: one that another site began, a page in a file as well, is followed without a cookie of SameSite=Strict.
+# What a page of ours asks for next is of our own site.
 
 
 class Door:
@@ -34,11 +43,13 @@ class Door:
     Args:
         app: what is behind it.
         cookie: its name; of its own for each port, for a browser shares cookies between ports.
+        entered: called when the token was used.
     """
 
-    def __init__(self, app: ASGIApp, *, cookie: str) -> None:
+    def __init__(self, app: ASGIApp, *, cookie: str, entered: Callable[[], None] = lambda: None) -> None:
         self._app = app
         self._cookie = cookie
+        self._entered = entered
         self._key = secrets.token_urlsafe(RANDOM_BYTES)
         self._left: str | None = secrets.token_urlsafe(RANDOM_BYTES)
         self.address = f"/?token={self._left}"
@@ -55,17 +66,18 @@ class Door:
         # Only GET: what looks at an address before a person does, a preview or a checker, asks by HEAD.
         token = request.query_params.get("token") if (request.method, request.url.path) == ("GET", "/") else None
         if known:
-            return None if token is None else _home()
+            return None if token is None else _opened()
         if token is None or self._left is None or not _same(token, self._left):
             return HTMLResponse(_CLOSED, status_code=401, headers={"Cache-Control": "no-store"})
         self._left = None
-        answer = _home()
+        self._entered()
+        answer = _opened()
         answer.set_cookie(self._cookie, self._key, path="/", httponly=True, samesite="strict")
         return answer
 
 
-def _home() -> Response:
-    return RedirectResponse("/", status_code=303, headers={"Cache-Control": "no-store"})
+def _opened() -> Response:
+    return HTMLResponse(_OPEN, headers={"Cache-Control": "no-store"})
 
 
 def _same(given: str, wanted: str) -> bool:

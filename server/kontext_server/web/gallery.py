@@ -48,20 +48,21 @@ STATUSES: tuple[tuple[type[KontextError], int], ...] = (
 """The first that a failure is; any other is the store's, and told as 503."""
 
 
-def serve(settings: Settings, *, port: int, announce: Callable[[str], None]) -> None:
+def serve(settings: Settings, *, port: int, announce: Callable[[str], None], entered: Callable[[], None]) -> None:
     """Serve the local user's images until a signal comes; nothing is sent to any provider meanwhile.
 
     Args:
         settings: already read.
         port: of 127.0.0.1; 0 takes a free one.
         announce: told the address that opens it, once requests are served and a signal would end it well.
+        entered: called once that address was used.
 
     Raises:
         PortTaken: the port cannot be had.
     """
     with listening(HOST, port) as place:
         app = build(settings, any_file=True)
-        door = Door(application(app), cookie=f"kontext-gallery-{place.port}")
+        door = Door(application(app), cookie=f"kontext-gallery-{place.port}", entered=entered)
         serve_until_signal(
             within_walls(door),
             place,
