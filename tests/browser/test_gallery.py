@@ -62,7 +62,7 @@ async def test_ten_thousand_images_are_paged_through_as_one_scrolls(browser: Bro
     with gallery(many) as (address, _):
         async with page_of(browser) as page:
             await page.goto(address)
-            assert "token" not in page.url
+            await page.wait_for_url("**/")
             cards = page.locator(".grid button")
             await page.wait_for_selector(".grid canvas[width='256']")
             assert await cards.count() < 200
@@ -148,7 +148,9 @@ async def test_the_tree_is_drawn_under_the_gallerys_own_policy(browser: Browser,
 async def test_an_address_that_names_nothing_says_so(browser: Browser, many: Path) -> None:
     with gallery(many) as (address, _):
         async with page_of(browser, but="404") as page:
-            await page.goto(f"{address}#%")
+            await page.goto(address)
+            await page.wait_for_url("**/")
+            await page.goto(f"{page.url}#%")
             await page.wait_for_selector(".viewer .note:not([hidden])")
 
 

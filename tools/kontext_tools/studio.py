@@ -119,6 +119,14 @@ class Studio:
                 self._engine.wake()
         return await self._wait(job, call)
 
+    async def job(self, owner: str, job_id: str) -> View:
+        """Give a job as it stands, to somebody who looks: what a call waits for counts as answered by a call alone.
+
+        Raises:
+            NotFound: no such job of this owner.
+        """
+        return self._view(await self._job(owner, job_id))
+
     async def cancel_job(self, job_id: str, call: Call) -> tuple[View, str]:
         """Cancel a job; give it and the outcome: `cancelled`, `cannot_cancel` or `already_ended`.
 

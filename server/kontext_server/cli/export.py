@@ -73,9 +73,8 @@ async def _page(app: App, name: str) -> tuple[str, str]:
     from kontext_server.surface import studio_page
     from kontext_server.surface.recording import recorded
     from kontext_server.surface.resources import Resources
-    from kontext_tools.views import Call
 
-    view = await app.studio.get_status(name, Call(owner=LOCAL_OWNER))
+    view = await app.studio.job(LOCAL_OWNER, name)
     show = await _first(app, view, name)
     resources = Resources(replace(app, places=_nowhere))
     page = studio_page.file(

@@ -38,7 +38,7 @@ from kontext_tools.errors import InvalidArgument, KontextError, NotFound, Result
 from kontext_tools.finding import Search
 from kontext_tools.jobs import Job
 from kontext_tools.references import Ref
-from kontext_tools.views import Call, View
+from kontext_tools.views import View
 
 PAGE = 50
 PREVIEW_PX = 768
@@ -149,7 +149,7 @@ class Resources:
         if uri == GUIDE_URI:
             return Content(uri=uri, media_type=MARKDOWN, data=GUIDE)
         if job := _JOB_URI.fullmatch(uri):
-            return _json(uri, self._whole_job(await self._app.studio.get_status(job[1], Call(owner=LOCAL_OWNER))))
+            return _json(uri, self._whole_job(await self._app.studio.job(LOCAL_OWNER, job[1])))
         if image := _IMAGE_URI.fullmatch(uri):
             return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
         return None
@@ -188,7 +188,7 @@ class Resources:
         if form == "lineage":
             return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, str(ref))))
         if form == "meta":
-            view = await self._app.studio.get_status(ref.job_id, Call(owner=LOCAL_OWNER))
+            view = await self._app.studio.job(LOCAL_OWNER, ref.job_id)
             fields = self._whole_job(view)
             await self._app.studio.image(LOCAL_OWNER, str(ref))
             told = [*fields["images"], *answers.source_fields(view.job, self._app.places)]

@@ -178,3 +178,16 @@ async def test_the_list_of_jobs_tells_by_what_a_view_knows_its_call_and_never_th
     assert sorted(of_plan, key=str) == [None, "c9a44608"]
     assert not any("asked" in job for job in whole)
     assert "secret.png" not in json.dumps([{**job, "images": []} for job in jobs])
+
+
+async def test_a_job_that_was_only_looked_at_is_still_owed_to_its_call(tmp_path: Path) -> None:
+    """A call whose answer was lost joins when it is made again: whoever looked on meanwhile was not its caller."""
+    (tmp_path / "cat.png").write_bytes(png())
+    asked = {"image": str(tmp_path / "cat.png"), "prompt": "Make it teal", "wait_seconds": 0}
+    async with client_of(tmp_path) as client:
+        job = fields_of(await call(client, "edit_image", **asked))["job_id"]
+        while (await read(client, f"kontext://jobs/{job}"))["status"] != "completed":
+            await read(client, "kontext://jobs")
+        await read(client, f"kontext://images/{job}/1/meta")
+        again = fields_of(await call(client, "edit_image", **asked))
+    assert (again["job_id"], again["joined"]) == (job, True)
