@@ -1,6 +1,6 @@
-"""Quotes another party's text: what a provider says reaches a model cut, cleaned and in quotation marks.
+"""Makes a text fit to stand in another: what a provider says reaches a model cut, cleaned and in quotation marks.
 
-Above: wire, the surface. Below: nothing.
+Above: wire, the surface, cli. Below: nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,16 @@ def quoted(text: str, limit_chars: int = MAX_QUOTE_CHARS) -> str:
     '"bad thing"'
     """
     clean = " ".join(_UNSAFE.sub(" ", text).split()).replace('"', "'")
-    if len(clean) > limit_chars:
-        clean = clean[: limit_chars - 1] + "…"
-    return f'"{clean}"'
+    return f'"{cut(clean, limit_chars)}"'
+
+
+def cut(text: str, limit_chars: int) -> str:
+    """Give a text, or its beginning and a sign that more follows, together at most so many characters.
+
+    >>> cut("a red car", 9), cut("a red car", 6)
+    ('a red car', 'a red…')
+    """
+    return text if len(text) <= limit_chars else text[: limit_chars - 1] + "…"
 
 
 def is_plain(text: str) -> bool:

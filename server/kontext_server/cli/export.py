@@ -116,8 +116,9 @@ async def _first(app: App, view: View, name: str) -> str:
 
 def title_of(prompt: str) -> str:
     """Give a prompt's beginning on one line."""
-    line = " ".join(prompt.split())
-    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
+    from kontext_tools.quoting import cut
+
+    return cut(" ".join(prompt.split()), TITLE_CHARS)
 
 
 def lead_of(view: View) -> str:

@@ -73,10 +73,9 @@ def _tell(search: Search, finds: Finds, *, as_json: bool) -> None:
 
 def _cells(row: ImageRow, now: datetime) -> tuple[str, ...]:
     from kontext_server.cli import tables
+    from kontext_tools.quoting import cut
 
-    prompt = " ".join(row.prompt.split())
-    if len(prompt) > PROMPT_CHARS:
-        prompt = prompt[: PROMPT_CHARS - 1] + "…"
+    prompt = cut(" ".join(row.prompt.split()), PROMPT_CHARS)
     facts = row.output.facts
     return (
         str(row.ref),

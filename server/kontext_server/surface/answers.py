@@ -18,7 +18,7 @@ from kontext_tools.budget import Spending, Unit, plain
 from kontext_tools.errors import Failure
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, JobStatus, Output
-from kontext_tools.quoting import literal
+from kontext_tools.quoting import cut, literal
 from kontext_tools.references import Ref
 from kontext_tools.views import Quote, View
 
@@ -278,9 +278,7 @@ def _begun(value: Any) -> Any:
         return {name: _begun(item) for name, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [_begun(item) for item in cast("list[Any]", value)]
-    if isinstance(value, str) and len(value) > LONG_CHARS:
-        return value[: LONG_CHARS - 1] + "…"
-    return value
+    return cut(value, LONG_CHARS) if isinstance(value, str) else value
 
 
 def _amounts(budget: Mapping[Unit, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from kontext_tools.finding import Search
 from kontext_tools.fitting import QUALITIES, Fitted
 from kontext_tools.gallery import Finds, Picture
 from kontext_tools.lineage import Lineage, Relative
-from kontext_tools.quoting import quoted
+from kontext_tools.quoting import cut, quoted
 from kontext_tools.references import Ref
 from kontext_tools.stores.finds import ImageRow
 
@@ -81,7 +81,7 @@ def _found(row: ImageRow) -> dict[str, Any]:
         "ref": str(row.ref),
         "uri": row.ref.uri,
         "label": row.label,
-        "prompt": cut(row.prompt),
+        "prompt": prompt_of(row.prompt),
         "created_at": row.created_at.isoformat(timespec="seconds"),
         "provider": row.provider,
         "width": row.output.facts.width,
@@ -137,13 +137,13 @@ def _relative(one: Relative) -> dict[str, Any]:
     facts = {
         "ref": str(one.ref),
         "uri": one.ref.uri,
-        "prompt": cut(one.prompt) or None,
+        "prompt": prompt_of(one.prompt) or None,
         "created_at": one.created_at.isoformat(timespec="seconds"),
         "parent": one.parent,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def cut(text: str) -> str:
+def prompt_of(text: str) -> str:
     """Give a prompt as a list tells it."""
-    return text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"
+    return cut(text, PROMPT_CHARS)

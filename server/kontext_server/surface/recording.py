@@ -10,12 +10,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from kontext_server.surface.catalogue import JOBS_URI, JSON
-from kontext_server.surface.listings import cut
+from kontext_server.surface.listings import lineage_fields
 from kontext_server.surface.resources import Content
-from kontext_tools.references import URI_PREFIX
+from kontext_tools.lineage import Lineage, Relative
+from kontext_tools.references import URI_PREFIX, Ref
 
 Read = Callable[[str], Awaitable[Content]]
 """Gives what a resource holds; raises where there is none."""
@@ -44,7 +46,7 @@ async def recorded(read: Read, jobs: Iterable[str]) -> dict[str, Fields]:
         meta = await _fields(read, f"{uri}/meta")
         found[f"{uri}/preview"] = _blob(await read(f"{uri}/preview"))
         found[f"{uri}/meta"] = _text({**_to_share(meta), "job": family.job(meta["job"])})
-        found[f"{uri}/lineage"] = _text(family.lineage(ref))
+        found[f"{uri}/lineage"] = _text(lineage_fields(family.lineage(ref)))
     return found
 
 
@@ -71,31 +73,29 @@ class _Family:
         """Give a job's fields; its parent only where that is here."""
         return _to_share({name: value for name, value in fields.items() if name != "parent" or value in self.refs})
 
-    def lineage(self, ref: str) -> Fields:
-        """Give an image's ancestors and descendants here, as `/lineage` does."""
+    def lineage(self, ref: str) -> Lineage:
+        """Give an image's ancestors and descendants here."""
         line, born = [ref], [ref]
         while (above := self._parents.get(line[0])) is not None and above not in line:
             line.insert(0, above)
         for one in born:
             born += [child for child, parent in self._parents.items() if parent == one and child not in born]
-        return {
-            "ref": ref,
-            "uri": f"{URI_PREFIX}{ref}",
-            "ancestors": [self._relative(one) for one in line[:-1]],
-            "descendants": [self._relative(one) for one in born[1:]],
-        }
+        return Lineage(
+            ref=_ref(ref),
+            ancestors=tuple(self._relative(one) for one in line[:-1]),
+            descendants=tuple(self._relative(one) for one in born[1:]),
+            whole=True,
+        )
 
-    def _relative(self, ref: str) -> Fields:
-        """Tell an image as a lineage does, by its job here; a source is as old as that, and has no words."""
-        job = self._jobs[_job_of(ref)]
-        facts = {
-            "ref": ref,
-            "uri": f"{URI_PREFIX}{ref}",
-            "prompt": None if ref.endswith("/0") else cut(job["prompt"]),
-            "created_at": job["created_at"],
-            "parent": self._parents.get(ref),
-        }
-        return {name: value for name, value in facts.items() if value is not None}
+    def _relative(self, text: str) -> Relative:
+        """Tell an image by its job here; a source is as old as that, and has no words."""
+        ref, job = _ref(text), self._jobs[_job_of(text)]
+        return Relative(
+            ref=ref,
+            prompt="" if ref.n == 0 else job["prompt"],
+            created_at=datetime.fromisoformat(job["created_at"]),
+            parent=self._parents.get(text),
+        )
 
 
 async def _jobs(read: Read, jobs: Iterable[str]) -> dict[str, Fields]:
@@ -133,5 +133,10 @@ def _job_uri(job_id: str) -> str:
     return f"{JOBS_URI}/{job_id}"
 
 
+def _ref(text: str) -> Ref:
+    job_id, _, n = text.partition("/")
+    return Ref(job_id=job_id, n=int(n))
+
+
 def _job_of(ref: str) -> str:
-    return ref.partition("/")[0]
+    return _ref(ref).job_id

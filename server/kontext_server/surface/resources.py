@@ -167,7 +167,7 @@ class Resources:
 
     def _listed_job(self, view: View) -> dict[str, Any]:
         """Tell a job of the list, and by what a view knows it as that of a call which its host told it of."""
-        prompt, digest = listings.cut(view.job.edit.prompt), asked(view.job)
+        prompt, digest = listings.prompt_of(view.job.edit.prompt), asked(view.job)
         told = {**answers.job_fields(view, self._app.places), **_made(view.job), "prompt": prompt}
         return told if digest is None else {**told, "asked": digest}
 
