@@ -1,7 +1,7 @@
 """What a client is told that there is to read: the fixed resources, the templates, an image's entry in the list.
 
-What this is: words and addresses. What it is not: what lies behind an address (`resources`). Above: resources, server,
-notices. Below: studio_app (its page's entry), stores.finds.
+What this is: the words of it. What it is not: the addresses (`uris`), or what lies behind one (`resources`). Above:
+resources, server. Below: uris, studio_app (its page's entry), stores.finds.
 """
 
 from __future__ import annotations
@@ -9,57 +9,52 @@ from __future__ import annotations
 import mcp_types as types
 
 from kontext_server.surface import studio_app
+from kontext_server.surface.uris import GUIDE_URI, IMAGES_URI, JOBS_URI, PROVIDERS_URI, USAGE_URI
 from kontext_tools.stores.finds import ImageRow
 
-IMAGES_URI = "kontext://images"
-"""With a query a search: the studio's own address, which no template tells. A model has find_images."""
-JOBS_URI = "kontext://jobs"
-PROVIDERS_URI = "kontext://providers"
-USAGE_URI = "kontext://usage"
-GUIDE_URI = "kontext://guide"
 JSON, MARKDOWN = "application/json", "text/markdown"
 
 TEMPLATES = [
     types.ResourceTemplate(
         name="image",
         title="An image as delivered",
-        uri_template="kontext://images/{job}/{n}",
+        uri_template=f"{IMAGES_URI}/{{job}}/{{n}}",
         description="The bytes as delivered; n=0 is the source as it was sent.",
     ),
     types.ResourceTemplate(
         name="preview",
         title="A preview",
-        uri_template="kontext://images/{job}/{n}/preview",
+        uri_template=f"{IMAGES_URI}/{{job}}/{{n}}/preview",
         description="JPEG, longest side 768 px.",
         mime_type="image/jpeg",
     ),
     types.ResourceTemplate(
         name="thumb",
         title="A thumbnail",
-        uri_template="kontext://images/{job}/{n}/thumb",
+        uri_template=f"{IMAGES_URI}/{{job}}/{{n}}/thumb",
         description="WebP, longest side 256 px.",
         mime_type="image/webp",
     ),
     types.ResourceTemplate(
         name="meta",
         title="Everything known of an image",
-        uri_template="kontext://images/{job}/{n}/meta",
+        uri_template=f"{IMAGES_URI}/{{job}}/{{n}}/meta",
         description="JSON: prompt, seed, provider, cost, parent.",
-        mime_type="application/json",
+        mime_type=JSON,
     ),
     types.ResourceTemplate(
         name="lineage",
         title="Where an image comes from",
-        uri_template="kontext://images/{job}/{n}/lineage",
+        uri_template=f"{IMAGES_URI}/{{job}}/{{n}}/lineage",
         description="JSON: its ancestors from the source on, and what was made from it.",
-        mime_type="application/json",
+        mime_type=JSON,
     ),
     types.ResourceTemplate(
         name="job",
         title="A job",
-        uri_template="kontext://jobs/{job}",
+        uri_template=f"{JOBS_URI}/{{job}}",
         description="JSON: one job, as get_status tells it in full.",
-        mime_type="application/json",
+        mime_type=JSON,
     ),
 ]
 

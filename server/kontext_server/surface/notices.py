@@ -26,7 +26,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import App
-from kontext_server.surface.catalogue import JOBS_URI, USAGE_URI
+from kontext_server.surface.uris import JOBS_URI, USAGE_URI
 from kontext_tools.errors import KontextError
 from kontext_tools.references import Ref
 from kontext_tools.stores.journal import Happening, What

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from kontext_server.surface.catalogue import JOBS_URI, JSON
+from kontext_server.surface.catalogue import JSON
 from kontext_server.surface.listings import lineage_fields
 from kontext_server.surface.resources import Content
+from kontext_server.surface.uris import JOBS_URI
 from kontext_tools.lineage import Lineage, Relative
 from kontext_tools.references import URI_PREFIX, Ref
 

@@ -1,7 +1,8 @@
 """Past results as resources: a paged list, and what lies behind each address.
 
 What this is: the `kontext://` URIs of CONTRACT.md section 3 that this version serves. What it is not: the words of the
-list (`catalogue`) or the images (`kontext_tools.studio`). Above: server. Below: catalogue, studio, answers.
+list (`catalogue`) or the images (`kontext_tools.studio`). Above: server. Below: uris, catalogue, studio,
+answers.
 """
 
 from __future__ import annotations
@@ -19,23 +20,24 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import LOCAL_OWNER, App
 from kontext_server.surface import answers, listings, looking, provider_sheet, studio_app
-from kontext_server.surface.catalogue import (
-    FIXED,
+from kontext_server.surface.catalogue import FIXED, JSON, MARKDOWN, listed
+from kontext_server.surface.guide import GUIDE
+from kontext_server.surface.uris import (
     GUIDE_URI,
     IMAGES_URI,
     JOBS_URI,
-    JSON,
-    MARKDOWN,
     PROVIDERS_URI,
     USAGE_URI,
-    listed,
+    ImageUri,
+    image_of,
+    job_of,
 )
-from kontext_server.surface.guide import GUIDE
 from kontext_tools import images
 from kontext_tools.asked import asked
 from kontext_tools.choosing import AUTO, KEY_VARIABLES
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound, ResultInvalid
 from kontext_tools.finding import Search
+from kontext_tools.formats import JPEG, WEBP
 from kontext_tools.jobs import Job
 from kontext_tools.references import Ref
 from kontext_tools.views import View
@@ -45,8 +47,6 @@ PREVIEW_PX = 768
 NOT_FOUND_LEGACY = -32002
 """The handshake era's code for a missing resource; 2026-07-28 says invalid params (its specification, resources)."""
 
-_IMAGE_URI = re.compile(r"kontext://images/([a-z0-9-]{1,64})/(\d{1,2})(?:/(preview|thumb|meta|lineage))?")
-_JOB_URI = re.compile(r"kontext://jobs/([a-z0-9-]{1,64})")
 _PLAIN_URI = re.compile(r"[!-~]{1,200}")
 """The protocol has the address that is not there told back (resources, error handling); only one that is such."""
 
@@ -129,11 +129,11 @@ class Resources:
 
         `None` for what is no picture. Raises `UnknownRef` of an image that is not there.
         """
-        image = _IMAGE_URI.fullmatch(uri)
-        if image is None or image[3] in _JSON_FORMS:
+        image = image_of(uri)
+        if image is None or not image.is_picture:
             return None
-        picture = await self._app.studio.picture(LOCAL_OWNER, f"{image[1]}/{image[2]}")
-        return "-".join((picture.facts.sha256, image[3] or "delivered"))
+        picture = await self._app.studio.picture(LOCAL_OWNER, str(image.ref))
+        return "-".join((picture.facts.sha256, image.form or "delivered"))
 
     async def _content(self, uri: str) -> Content | None:
         address, _, query = uri.partition("?")
@@ -148,10 +148,10 @@ class Resources:
             return _json(uri, answers.usage_fields(*await self._app.studio.usage(LOCAL_OWNER)))
         if uri == GUIDE_URI:
             return Content(uri=uri, media_type=MARKDOWN, data=GUIDE)
-        if job := _JOB_URI.fullmatch(uri):
-            return _json(uri, self._whole_job(await self._app.studio.job(LOCAL_OWNER, job[1])))
-        if image := _IMAGE_URI.fullmatch(uri):
-            return await self._image(uri, Ref(job_id=image[1], n=int(image[2])), image[3])
+        if job_id := job_of(uri):
+            return _json(uri, self._whole_job(await self._app.studio.job(LOCAL_OWNER, job_id)))
+        if image := image_of(uri):
+            return await self._image(uri, image)
         return None
 
     async def _found(self, uri: str, query: str) -> Content | None:
@@ -184,26 +184,25 @@ class Resources:
             "not_configured": {name: f"set {variable}" for name, variable in absent.items()},
         }
 
-    async def _image(self, uri: str, ref: Ref, form: str | None) -> Content:
+    async def _image(self, uri: str, image: ImageUri) -> Content:
+        ref, form = str(image.ref), image.form
         if form == "lineage":
-            return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, str(ref))))
+            return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, ref)))
         if form == "meta":
-            view = await self._app.studio.job(LOCAL_OWNER, ref.job_id)
+            view = await self._app.studio.job(LOCAL_OWNER, image.ref.job_id)
             fields = self._whole_job(view)
-            await self._app.studio.image(LOCAL_OWNER, str(ref))
+            await self._app.studio.image(LOCAL_OWNER, ref)
             told = [*fields["images"], *answers.source_fields(view.job, self._app.places)]
-            mine = next(image for image in told if image["ref"] == str(ref))
+            mine = next(one for one in told if one["ref"] == ref)
             return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})
         if form == "thumb":
-            data = await self._app.studio.thumb(LOCAL_OWNER, str(ref))
-            return Content(uri=uri, media_type="image/webp", data=data)
-        data, media_type = await self._app.studio.image(LOCAL_OWNER, str(ref))
+            return Content(uri=uri, media_type=WEBP, data=await self._app.studio.thumb(LOCAL_OWNER, ref))
+        data, media_type = await self._app.studio.image(LOCAL_OWNER, ref)
         if form == "preview":
-            data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), "image/jpeg"
+            data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), JPEG
         return Content(uri=uri, media_type=media_type, data=data)
 
 
-_JSON_FORMS = ("meta", "lineage")
 _NOT_THERE = "There is no resource of that address."
 _NO_CURSOR = "That cursor is not one of this list."
 

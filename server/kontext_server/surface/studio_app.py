@@ -2,8 +2,8 @@
 
 What this is: the page as a resource, which tools' answers it shows, how both eras are told of it, and the one tool that
 it alone calls. What it is not: the page (`server/studio` is its source, `assets/studio.html` what is made of it), or
-what it reads (`resources`). Above: server, resources, tools. Below: studio_page,
-looking, tool, reading, failures.
+what it reads (`resources`). Above: server, catalogue, resources, tools. Below:
+studio_page, uris, looking, tool, reading, failures.
 
 The page runs in a frame that loads nothing from anywhere, so no `csp` is asked for. Facts are those of
 https://github.com/modelcontextprotocol/ext-apps, specification/2026-01-26/apps.mdx.
@@ -12,7 +12,6 @@ https://github.com/modelcontextprotocol/ext-apps, specification/2026-01-26/apps.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,9 +24,11 @@ from mcp.server.lowlevel.server import Server
 
 from kontext_server.surface import looking, studio_page
 from kontext_server.surface.arguments import Kind, Parameter, schema_of
+from kontext_server.surface.extensions import declares
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.reading import read
 from kontext_server.surface.tool import MAX_ANSWER_BYTES, Tool
+from kontext_server.surface.uris import IMAGES_URI, JOBS_URI, SCHEME, image_of, job_of
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound, UnknownRef
 
 IDENTIFIER = "io.modelcontextprotocol/ui"
@@ -54,8 +55,6 @@ Contents = types.TextResourceContents | types.BlobResourceContents
 Reader = Callable[[str], Awaitable[Contents | None]]
 """Gives what an address of ours holds, or `None` where it is none; raises the tree's errors."""
 
-_IMAGE = re.compile(r"(kontext://images/[a-z0-9-]+/\d+)(?:/([a-z]+))?")
-_JOB = re.compile(r"kontext://jobs/([a-z0-9-]+)")
 _PARAMETERS = (Parameter(name="uri", kind=Kind.TEXT, required=True, description="A kontext:// address."),)
 SPEC = types.Tool(
     name=READ,
@@ -99,9 +98,8 @@ def served_by(reader: Reader) -> Callable[[Handler], Handler]:
 
 
 def declared(ctx: Context) -> bool:
-    """Whether the client shows such pages: said once in the handshake era, on each request since."""
-    capabilities = ctx.session.client_capabilities
-    return capabilities is not None and IDENTIFIER in (capabilities.extensions or {})
+    """Whether the client shows such pages."""
+    return declares(ctx, IDENTIFIER)
 
 
 async def contents() -> types.TextResourceContents:
@@ -145,24 +143,14 @@ async def _call(reader: Reader, raw: Mapping[str, Any] | None) -> types.CallTool
 
 async def _held(reader: Reader, uri: str) -> Contents:
     try:
-        held = await reader(uri) if uri.startswith("kontext://") else None
-    except NotFound as error:
-        raise NotFound(error.failure.message, fix=_one_of("kontext://jobs", "jobs"), field="uri") from None
-    except UnknownRef as error:
-        raise UnknownRef(error.failure.message, fix=_one_of("kontext://images", "images"), field="uri") from None
-    except InvalidArgument as error:
-        raise InvalidArgument(error.failure.message, fix=_one_of("kontext://images", "images"), field="uri") from None
-    if held is None:
-        raise InvalidArgument(
-            "uri is no address of this server; nothing was read.",
-            fix=_one_of("kontext://images", "images"),
-            field="uri",
-        )
+        held = await reader(uri) if uri.startswith(SCHEME) else None
+        if held is None:
+            raise InvalidArgument("uri is no address of this server; nothing was read.", fix="")
+    except (NotFound, UnknownRef, InvalidArgument) as error:
+        there, what = (JOBS_URI, "jobs") if isinstance(error, NotFound) else (IMAGES_URI, "images")
+        fix = f"Call {READ}(uri='{there}') for the {what} that there are."
+        raise type(error)(error.failure.message, fix=fix, field="uri") from None
     return held
-
-
-def _one_of(uri: str, what: str) -> str:
-    return f"Call {READ}(uri='{uri}') for the {what} that there are."
 
 
 def _too_large(uri: str) -> InvalidArgument:
@@ -171,15 +159,15 @@ def _too_large(uri: str) -> InvalidArgument:
 
 def _smaller(uri: str) -> str:
     """Say what gives less of the same: an image's smaller form, a shorter list, one job of all, a job's answer."""
-    if (image := _IMAGE.fullmatch(uri)) and image[2] != "thumb":
-        return f"Call {READ}(uri='{image[1]}/{'thumb' if image[2] == 'preview' else 'preview'}')."
-    if job := _JOB.fullmatch(uri):
-        return f"Call get_status(job_id='{job[1]}'), which tells less of it."
+    if (image := image_of(uri)) and image.form != "thumb":
+        return f"Call {READ}(uri='{image.ref.uri}/{'thumb' if image.form == 'preview' else 'preview'}')."
+    if job_id := job_of(uri):
+        return f"Call get_status(job_id='{job_id}'), which tells less of it."
     address, _, query = uri.partition("?")
-    if address == "kontext://images" and (arguments := looking.arguments_in(query)) and arguments["limit"] > 1:
+    if address == IMAGES_URI and (arguments := looking.arguments_in(query)) and arguments["limit"] > 1:
         fewer = {**dict(parse_qsl(query, keep_blank_values=True)), "limit": arguments["limit"] // 2}
         return f"Call {READ}(uri='{address}?{urlencode(fewer)}')."
-    return f"Only a part of it can be had: call {READ}(uri='kontext://jobs/…') with the id of one job."
+    return f"Only a part of it can be had: call {READ}(uri='{JOBS_URI}/…') with the id of one job."
 
 
 def _size(blob: str) -> int:

@@ -2,7 +2,7 @@
 
 What this is: the three methods, what they refuse and the shapes on the wire, for tasks of any kind. What it is not:
 what stands behind a task (`job_tasks`: our jobs), or its row (`kontext_tools.tasks`). Above: server, job_tasks.
-Below: asking, kontext_tools.tasks.
+Below: asking, extensions, kontext_tools.tasks.
 
 It exists on the wire of 2026-07-28 alone, and for a request whose client declares it. Facts are those of
 https://github.com/modelcontextprotocol/ext-tasks, specification/2026-07-28/tasks.md. No `notifications/tasks`: a server
@@ -25,6 +25,7 @@ from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.surface.asking import owner_of
+from kontext_server.surface.extensions import declares
 from kontext_server.surface.failures import guarded
 from kontext_server.surface.wording import told
 from kontext_tools.errors import KontextError, NotFound
@@ -137,9 +138,7 @@ class Acknowledged(types.Result):
 
 def declared(ctx: Context) -> bool:
     """Whether this request's client takes tasks: it says so on each request, and on this wire alone."""
-    capabilities = ctx.session.client_capabilities
-    extensions = None if capabilities is None else capabilities.extensions
-    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and IDENTIFIER in (extensions or {})
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and declares(ctx, IDENTIFIER)
 
 
 def require_declared(ctx: Context) -> None:

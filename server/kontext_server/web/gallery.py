@@ -21,12 +21,12 @@ from kontext_server.app import App, build
 from kontext_server.settings import Settings
 from kontext_server.surface import studio_page
 from kontext_server.surface.resources import Resources
+from kontext_server.surface.uris import image_of
 from kontext_server.web.door import Door
 from kontext_server.web.hosts import HostCheck, loopback_only
 from kontext_server.web.listening import listening, serve_until_signal
 from kontext_server.web.routes import inline
 from kontext_tools.errors import KontextError, NotFound, Refusal, ResultInvalid, UnknownRef
-from kontext_tools.references import parse_ref
 
 HOST = "127.0.0.1"
 FOREVER = "private, max-age=31536000, immutable"
@@ -101,9 +101,9 @@ def routes(resources: Resources) -> list[Route]:
             return _refused(error)
         if tag is None:
             return Response(content.data, media_type=content.media_type, headers={"Cache-Control": "no-store"})
-        delivered = parse_ref(uri)
-        named = {} if delivered is None else _named(delivered.job_id, delivered.n, content.media_type)
-        return Response(content.data, media_type=content.media_type, headers=_kept(tag) | named)
+        return Response(
+            content.data, media_type=content.media_type, headers=_kept(tag) | _named(uri, content.media_type)
+        )
 
     return [Route("/", home), Route("/read", read)]
 
@@ -135,9 +135,12 @@ def _kept(tag: str) -> dict[str, str]:
     return {"ETag": f'"{tag}"', "Cache-Control": FOREVER}
 
 
-def _named(job_id: str, n: int | None, media_type: str) -> dict[str, str]:
-    assert n is not None, "an image's address has its number"
-    return {"Content-Disposition": inline(job_id, n, media_type)}
+def _named(uri: str, media_type: str) -> dict[str, str]:
+    """Name the file of an image as delivered, for whoever saves it."""
+    image = image_of(uri)
+    if image is None or image.form:
+        return {}
+    return {"Content-Disposition": inline(image.ref.job_id, str(image.ref.n), media_type)}
 
 
 def _refused(error: KontextError) -> Response:

@@ -51,7 +51,7 @@ def routes(app: App, addresses: Addresses, around: Middleware) -> list[Route]:
     return [Route(path, endpoint, methods=["GET"], middleware=[around]) for path, endpoint in served.items()]
 
 
-def inline(job: str, n: str | int, media_type: str) -> str:
+def inline(job: str, n: str, media_type: str) -> str:
     """Give the `Content-Disposition` of an image as delivered: shown, and saved under a good name."""
     return f'inline; filename="{job}-{n}.{EXTENSIONS[media_type]}"'
 
