@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,10 @@ settings.load_profile("house")
 
 # What is imported and collected lives to the end of the run: the collector rests meanwhile, and never walks it.
 gc.disable()
+
+# A shell starts what runs in the background with Ctrl-C ignored, and children inherit that; the tests interrupt theirs.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NODE_FOLDER = Path(__file__).parent.parent / ".ci" / "node" / "node_modules" / ".bin"
 

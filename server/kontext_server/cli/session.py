@@ -27,11 +27,18 @@ from kontext_tools.redaction import Redactor
 T = TypeVar("T")
 
 
-def settled(work: Callable[[Settings], int], *, as_json: bool) -> int:
-    """Do work under the settings; tell a foreseen failure and give the exit code."""
+def settled(work: Callable[[Settings], int], *, as_json: bool, data: bool = True) -> int:
+    """Do work under the settings; tell a foreseen failure and give the exit code.
+
+    Args:
+        work: what is done.
+        as_json: whether a failure is told as JSON too.
+        data: whether it needs the data folder, which is made where it is not there.
+    """
     try:
         settings = load()
-        prepare_data_dir(settings)
+        if data:
+            prepare_data_dir(settings)
         logs.configure(settings.kontext_log_level, Redactor(settings.secrets))
         logs.warn(unknown_variables(os.environ))
         return work(settings)
@@ -75,14 +82,31 @@ def sigterm_interrupts() -> Generator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         on_interrupt = signal.getsignal(signal.SIGINT)
-        if callable(on_interrupt):
-            on_interrupt(number, frame)
-            return
-        # A shell starts background jobs with SIGINT ignored.
-        raise KeyboardInterrupt
+        assert callable(on_interrupt)
+        on_interrupt(number, frame)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    with _interrupt_handled():
+        before = signal.signal(signal.SIGTERM, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _interrupt_handled() -> Generator[None]:
+    """Have a handler for SIGINT where a shell that started us in the background set it to be ignored.
+
+    The event loop ends its work in good order by that handler alone; the signal itself is held back, as it was.
+    """
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # One that came meanwhile is forgotten by this, before it could be let through.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held_back)

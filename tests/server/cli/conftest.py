@@ -68,9 +68,15 @@ def kontext(home: Path, environment: dict[str, str]) -> Callable[..., subprocess
 
 @pytest.fixture
 def interrupted(home: Path, environment: dict[str, str]) -> Callable[..., tuple[int, str, str]]:
-    """Run the program, and send it a signal once it has said a line on a stream."""
+    """Run the program, and send it a signal once it has said a line on a stream.
 
-    def run(number: signal.Signals, stream: str, *arguments: str) -> tuple[int, str, str]:
+    `in_background`: as a script's shell would start it with `&`, Ctrl-C ignored.
+    """
+
+    def ignore_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def run(number: signal.Signals, stream: str, *arguments: str, in_background: bool = False) -> tuple[int, str, str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "kontext_server", *arguments],
             cwd=home,
@@ -79,6 +85,7 @@ def interrupted(home: Path, environment: dict[str, str]) -> Callable[..., tuple[
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=ignore_interrupts if in_background else None,  # noqa: PLW1509  # no thread runs here
         )
         pipe = process.stdout if stream == "stdout" else process.stderr
         assert pipe is not None

@@ -187,12 +187,15 @@ class TestWithAProvider:
         for name, value in simulator.settings.items():
             monkeypatch.setenv(name, value)
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        ("number", "in_background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+    )
     def test_interrupted_it_says_that_the_job_goes_on(
-        self, interrupted: Interrupted, simulator: Running, number: signal.Signals
+        self, interrupted: Interrupted, simulator: Running, number: signal.Signals, *, in_background: bool
     ) -> None:
         simulator.state.script({"wire": "core.today", "on": "create", "seconds": 3600})
-        code, out, err = interrupted(number, "stderr", "edit", "cat.png", "Make it warm", "--label", "warm")
+        typed = ("edit", "cat.png", "Make it warm", "--label", "warm")
+        code, out, err = interrupted(number, "stderr", *typed, in_background=in_background)
         assert (code, out) == (130, "")
         job = err.split("job ")[1].partition(",")[0]
         assert f"kontext status {job} --wait 50" in err
