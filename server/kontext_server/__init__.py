@@ -5,3 +5,6 @@ image is in `kontext_tools`, which knows nothing of this package.
 """
 
 __version__ = "0.1.0"
+
+COMPLETING = "_KONTEXT_COMPLETE"
+"""The variable by which a shell asks what a line may go on with (click's protocol)."""

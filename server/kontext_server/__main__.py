@@ -5,15 +5,18 @@ What this is: the fork between the wire and the command line. Above: nothing. Be
 
 from __future__ import annotations
 
+import os
 import sys
 
-from kontext_server import stdio
+from kontext_server import COMPLETING, stdio
 
 
 def main() -> None:
     """Serve stdio for `kontext serve`, and for `kontext` alone on a pipe; else run the command line."""
     arguments = sys.argv[1:]
-    if arguments == ["serve"] or (not arguments and not sys.stdin.isatty()):
+    # zsh asks for completions without a terminal.
+    alone = not arguments and COMPLETING not in os.environ
+    if arguments == ["serve"] or (alone and not sys.stdin.isatty()):
         sys.exit(serve(stdio.claim()))
     from kontext_server.cli import main as command_line
 
@@ -22,8 +25,6 @@ def main() -> None:
 
 def serve(wire: stdio.Wire) -> int:
     """Serve one client; give the exit code."""
-    import os
-
     from kontext_server import logs, settings
     from kontext_tools.redaction import Redactor
 

@@ -19,6 +19,7 @@ import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -117,7 +118,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> list[str]:
         """Every key, for the redactor."""
-        keys = (getattr(self, name) for name in Settings.model_fields if _is_key(name))
+        keys = (getattr(self, name) for name in Settings.model_fields if is_secret(name))
         proxy = urlsplit(self.kontext_proxy or "").password
         return [key.get_secret_value() for key in keys if key is not None] + ([proxy] if proxy else [])
 
@@ -158,7 +159,7 @@ class KeyFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # the library's
         """Give the content of the file that `…_FILE` names, without blanks around it."""
         path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path or not _is_key(field_name):
+        if not path or not is_secret(field_name):
             return None, field_name, False
         return _key_in(f"{field_name}_file", path), field_name, False
 
@@ -168,7 +169,8 @@ class KeyFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value}
 
 
-def _is_key(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Whether a setting's value, by its name in lower case, is shown to nobody."""
     return name.endswith(("_key", "_token"))
 
 
@@ -181,7 +183,7 @@ def _key_in(name: str, path: Any) -> str:
 
 def _known_names() -> dict[str, None]:
     """Give the name of every setting, lower-case, in the order of their listing; a key's also as `…_file`."""
-    pairs = ((name, f"{name}_file" if _is_key(name) else name) for name in Settings.model_fields)
+    pairs = ((name, f"{name}_file" if is_secret(name) else name) for name in Settings.model_fields)
     return dict.fromkeys(name for pair in pairs for name in pair)
 
 
@@ -212,6 +214,20 @@ def load(**given: Any) -> Settings:
         raise SettingError(f"{name} is wrong: {_taught(first['msg'])}") from None
     except (ValueError, OSError) as error:
         raise SettingError(f"kontext.toml cannot be read: {type(error).__name__}") from None
+
+
+def origins() -> dict[str, str]:
+    """Give where each setting that was set comes from, in words, by its name in lower case.
+
+    Raises:
+        SettingError: the file cannot be read, or holds what is no setting.
+    """
+    sources = {
+        "kontext.toml": UpperCaseToml(Settings, toml_file=config_file()),
+        "a file of its own": KeyFiles(Settings),
+        "environment": EnvSettingsSource(Settings),
+    }
+    return {name: words for words, source in sources.items() for name in source()}
 
 
 def prepare_data_dir(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from kontext_server.cli.exits import INTERRUPTED
 COMMANDS: Mapping[str, str] = {
     "edit": "Change a picture by words and print the result's path.",
     "generate": "Make a picture from words alone and print its path.",
+    "plan": "Carry out several edits that a file describes.",
     "status": "Tell how a job stands, or wait for it.",
     "cancel": "Stop a job.",
     "images": "List the pictures made so far, newest first.",
@@ -34,6 +35,8 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Edit a photograph in three steps; no key, no network.",
     "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",
+    "config": "Show the settings as they are in force.",
+    "completion": "Print what teaches a shell to complete these commands.",
 }
 """Every command's name and its line of help, in the order of the listing."""
 

@@ -1,13 +1,15 @@
-"""What `edit` and `generate` share: ask the studio, wait for the end, tell it.
+"""What `edit`, `generate` and `plan` share: ask the studio, wait for the end, tell it.
 
-What this is: one call of a person, from arguments as typed to the result's path. What it is not: the options
-(`options`) or the work (`kontext_tools.studio`). Above: edit, generate. Below: session, progress, saving, surface.
+What this is: one call of a person, from arguments as typed to the results' paths. What it is not: the options
+(`options`) or the work (`kontext_tools.studio`). Above: edit, generate, plan. Below: session, progress, plan_progress,
+saving, words, surface.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,13 @@ import anyio
 import click
 
 from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.cli import saving, session, talk
+from kontext_server.cli import plan_progress, progress, saving, session, talk, words
 from kontext_server.cli.exits import DONE, FAILED, INTERRUPTED
-from kontext_server.cli.progress import shown
+from kontext_server.cli.progress import Seen
 from kontext_server.settings import Settings
-from kontext_server.surface import answers, parameters, wording
+from kontext_server.surface import answers, parameters, plan_parameters, wording
 from kontext_server.surface.arguments import Arguments, Parameter
 from kontext_server.surface.reading import read
-from kontext_tools.edits import Edit
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.jobs import SendState
 from kontext_tools.questions import Yes
@@ -36,33 +37,52 @@ LOOK_S = 10.0
 ANSWER_S = 5.0
 """So long an interrupted command waits for the provider's answer to what it has just sent; Ctrl-C again ends that."""
 
-Verb = Callable[[Studio, Edit, Call], Awaitable[View | Quote]]
+Verb = Callable[[Studio, Arguments, Call], Awaitable[View | Quote]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One of the two ways to make a picture.
+    """One of the ways to make pictures.
 
     Attributes:
         doing: the word while it runs.
         parameters: what it takes, given the app.
         verb: what the studio does.
+        shown: how the wait looks, given that word.
+        goes_on: what is said of it to a person who interrupts the wait.
     """
 
     doing: str
     parameters: Callable[[App], Sequence[Parameter]]
     verb: Verb
+    shown: Callable[[str], AbstractContextManager[Seen]] = progress.shown
+    goes_on: str = "the job goes on"
 
 
-EDIT = Kind(
-    doing="Editing",
-    parameters=lambda app: parameters.edit_image(app.offers, 0),
-    verb=Studio.edit_image,
-)
-GENERATE = Kind(
-    doing="Generating",
-    parameters=lambda app: parameters.generate_image(app.offers, 0),
-    verb=Studio.generate_image,
+async def _edited(studio: Studio, arguments: Arguments, call: Call) -> View | Quote:
+    return await studio.edit_image(parameters.edit_of(arguments), _keyed(call, arguments))
+
+
+async def _generated(studio: Studio, arguments: Arguments, call: Call) -> View | Quote:
+    return await studio.generate_image(parameters.edit_of(arguments), _keyed(call, arguments))
+
+
+async def _planned(studio: Studio, arguments: Arguments, call: Call) -> View | Quote:
+    return await studio.run_plan(plan_parameters.plan_of(arguments), call)
+
+
+def _keyed(call: Call, arguments: Arguments) -> Call:
+    return replace(call, request_key=arguments["request_key"])
+
+
+EDIT = Kind(doing="Editing", parameters=lambda app: parameters.edit_image(app.offers, 0), verb=_edited)
+GENERATE = Kind(doing="Generating", parameters=lambda app: parameters.generate_image(app.offers, 0), verb=_generated)
+PLAN = Kind(
+    doing="Plan",
+    parameters=lambda _: plan_parameters.run_plan(0),
+    verb=_planned,
+    shown=plan_progress.shown,
+    goes_on="what was sent goes on, and the rest once kontext runs again",
 )
 
 
@@ -71,7 +91,7 @@ class Asked:
     """What a person asked for, and the job that came of it.
 
     Attributes:
-        kind: edit or generate.
+        kind: edit, generate or plan.
         arguments: as typed, under the parameters' names; `None` where not given.
         output: where the result is copied to.
         force: whether that overwrites.
@@ -97,7 +117,7 @@ def make(asked: Asked) -> int:
             talk.say("Interrupted. If a job was recorded by then, the same command joins it.")
         else:
             talk.say(
-                f"Interrupted, but the job goes on. See it:  kontext status {asked.job_id} --wait 50\n"
+                f"Interrupted, but {asked.kind.goes_on}. See it:  kontext status {asked.job_id} --wait 50\n"
                 f"Stop it:  kontext cancel {asked.job_id}"
             )
         return INTERRUPTED
@@ -138,9 +158,9 @@ async def _make(app: App, *, asked: Asked, yes: Yes | None) -> int:
         asked.job_id = view.job.id
         seen(view)
 
-    with shown(asked.kind.doing) as seen:
+    with asked.kind.shown(asked.kind.doing) as seen:
         try:
-            made = await asked.kind.verb(app.studio, parameters.edit_of(arguments), _call(arguments, on_news, yes))
+            made = await asked.kind.verb(app.studio, arguments, _call(arguments, on_news, yes))
             if isinstance(made, View):
                 made = await _ended(app.studio, made, on_news)
         except anyio.get_cancelled_exc_class():
@@ -168,8 +188,10 @@ async def _answered(studio: Studio, job_id: str | None) -> None:
     with anyio.move_on_after(ANSWER_S, shield=True):
         while True:
             view = await studio.get_status(job_id, Call(owner=LOCAL_OWNER))
+            steps = (run.job for run in view.job.runs if run.job is not None)
             # One that is queued is sent at any moment.
-            if all(send.state not in (SendState.QUEUED, SendState.INTENT) for send in view.job.sends):
+            on_its_way = (SendState.QUEUED, SendState.INTENT)
+            if all(send.state not in on_its_way for job in (view.job, *steps) for send in job.sends):
                 return
             await anyio.sleep(0.05)
 
@@ -188,17 +210,15 @@ def _tell(app: App, view: View, asked: Asked) -> int:
     failure = answers.failure_of(view.job)
     if failure is not None:
         return talk.tell_failure(failure, as_json=asked.as_json, fields=fields)
-    talk.say(answers.job_text(view, app.places).partition("\n")[0])
-    for warning in view.warnings:
-        talk.say(f"Note: {warning}")
-    kept = [path for output in view.job.outputs if (path := app.path_of(output.blob)) is not None]
+    talk.say(words.ended(view, app.places))
+    kept = [path for _, output in view.job.images if (path := app.path_of(output.blob)) is not None]
     code, paths = (DONE, kept) if asked.output is None else _saved(kept, asked.output, force=asked.force)
     if asked.as_json:
         talk.answer_json(fields if paths is kept else {**fields, "saved": [str(path) for path in paths]})
     else:
         for path in paths:
             talk.answer_path(path)
-        talk.say(f'To go on from it:  kontext edit {view.job.id}/{view.job.outputs[0].n} "…"')
+        talk.say(words.next_step(view))
     return code
 
 
@@ -219,7 +239,6 @@ def _call(arguments: Arguments, on_news: OnNews, yes: Yes | None) -> Call:
         owner=LOCAL_OWNER,
         wait_s=LOOK_S,
         dry_run=arguments["dry_run"],
-        request_key=arguments["request_key"],
         on_news=on_news,
         yes=yes,
     )

@@ -1,16 +1,17 @@
 """A job in words for a person: the tools' own text, with the next step as a command.
 
-What this is: what `status` and `cancel` print. What it is not: the wording of facts (`surface.answers`). Above: status,
-cancel. Below: talk, surface.answers.
+What this is: what `status` and `cancel` print, and how a call that made pictures ends. What it is not: the wording of
+facts (`surface.answers`). Above: status, cancel, making. Below: talk, surface.answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kontext_server.cli import talk
 from kontext_server.cli.exits import DONE
-from kontext_server.surface import answers
+from kontext_server.surface import answers, plan_answers
 from kontext_tools.jobs import JobStatus
 from kontext_tools.views import View
 
@@ -36,10 +37,28 @@ def tell_job(
     return DONE
 
 
+def ended(view: View, places: answers.Places) -> str:
+    """Give how a call that made pictures ended: one line and its notes, a plan's with a line for each step."""
+    head = answers.job_text(view, places).partition("\n")[0]
+    if view.job.plan is None:
+        return "\n".join([head, *(f"Note: {warning}" for warning in view.warnings)])
+    return "\n".join([head, *(f"- {step_line(step)}" for step in plan_answers.steps(view.job))])
+
+
+def step_line(step: Mapping[str, Any]) -> str:
+    """Give a run of a plan's step in one line: its id, how it stands, its pictures, why it has none."""
+    words = [f"{step['id']}:", step["status"], ", ".join(image["ref"] for image in step["images"])]
+    if (error := step.get("error")) is not None:
+        words.append(f"({error['message']} Fix: {error['fix']})")
+    return " ".join(word for word in words if word)
+
+
 def next_step(view: View) -> str:
     """Give the command that comes next."""
     job = view.job
     failure = answers.failure_of(job)
+    if job.plan is not None and job.status.ended and view.missing:
+        return f"Once the plan is mended, its finished steps are reused:  kontext plan FILE --resume {job.id}"
     if job.images and job.status is JobStatus.COMPLETED:
         holder, output = job.images[0] if job.plan is None else job.images[-1]
         return f'To go on from it:  kontext edit {holder.id}/{output.n} "…"'
