@@ -2,7 +2,7 @@
 
 What this is: a page in a private folder that leads on to the address, and the browser that is given its name; on a
 command line every local user could read the address and be first. What it is not: what is served there
-(`web.gallery`). Above: gallery. Below: the standard library's `webbrowser`.
+(`web.gallery`). Above: gallery. Below: web.leading, the standard library's `webbrowser`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="refresh" content="0;url={url}">
-<title>kontext gallery</title>
-<p><a href="{url}">Go on to the gallery</a></p>
-</html>
-"""
+from kontext_server.web.leading import leading_to
 
 
 class Opening:
@@ -43,7 +35,7 @@ class Opening:
             self._folder = Path(tempfile.mkdtemp(prefix="kontext-"))
             page = self._folder / "open.html"
             with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(_PAGE.format(url=escape(url)))
+                file.write(leading_to(url))
         except OSError:
             self.forget()
             return

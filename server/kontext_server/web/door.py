@@ -1,7 +1,7 @@
 """The door of a server for one person: an address that opens once, and a cookie from then on.
 
 What this is: a layer around routes that know nothing of it, so that they can stand behind another sign-in as well.
-What it is not: the check of names by which we may be reached (`hosts`). Above: gallery. Below: Starlette.
+What it is not: the check of names by which we may be reached (`hosts`). Above: gallery. Below: leading, Starlette.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kontext_server.web.leading import leading_to
+
 RANDOM_BYTES = 32
 
 _CLOSED = """<!doctype html>
@@ -25,16 +27,6 @@ _CLOSED = """<!doctype html>
 command and start it again.</p>
 </html>
 """
-_OPEN = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="refresh" content="0;url=/">
-<title>kontext gallery</title>
-<p><a href="/">Go on to the gallery</a></p>
-</html>
-"""
-# No redirect: one that another site began, a page in a file as well, is followed without a cookie of SameSite=Strict.
-# What a page of ours asks for next is of our own site.
 
 
 class Door:
@@ -77,7 +69,9 @@ class Door:
 
 
 def _opened() -> Response:
-    return HTMLResponse(_OPEN, headers={"Cache-Control": "no-store"})
+    # No redirect: one that another site began, a page in a file as well, is followed without a cookie of
+    # SameSite=Strict. What a page of ours asks for next is of our own site.
+    return HTMLResponse(leading_to("/"), headers={"Cache-Control": "no-store"})
 
 
 def _same(given: str, wanted: str) -> bool:
