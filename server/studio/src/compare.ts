@@ -1,7 +1,7 @@
 // Before and after: under a slider, side by side, or as their difference. Pictures of different shapes stand side by
 // side, for nothing in one lies where it lies in the other.
 import { button, h, replace } from "./dom";
-import type { Pictures } from "./pictures";
+import { draw, type Pictures } from "./pictures";
 import { uriOf } from "./types";
 
 export type Mode = "slider" | "side" | "difference";
@@ -18,15 +18,19 @@ export interface Side {
   alt: string;
 }
 
+interface Seen {
+  side: Side;
+  bitmap: ImageBitmap;
+}
+
 /** The picture area of one result. */
 export class Compare {
   readonly element = h("div", { class: "compare" }, h("div", { class: "stage" }));
   readonly #pictures: Pictures;
   readonly #form: string;
   #mode: Mode = "slider";
-  #sizes: [number, number][] = [];
-  #bitmaps: ImageBitmap[] = [];
-  #sides: Side[] = [];
+  /** What is shown, the picture before first. */
+  #seen: Seen[] = [];
   #round = 0;
   #start = 50;
 
@@ -40,15 +44,14 @@ export class Compare {
   async show(after: Side, before: Side | null, size: [number, number] | undefined, start: number): Promise<void> {
     const round = ++this.#round;
     this.#start = start;
-    this.#sides = before ? [before, after] : [after];
-    if (!this.#bitmaps.length || !size) this.element.style.setProperty("--ratio", String((size?.[0] ?? 3) / (size?.[1] ?? 2)));
-    const read = await Promise.allSettled(this.#sides.map((side) => this.#pictures.bitmap(uriOf(side.ref, this.#form))));
+    const sides = before ? [before, after] : [after];
+    if (!this.#seen.length || !size) this.element.style.setProperty("--ratio", String((size?.[0] ?? 3) / (size?.[1] ?? 2)));
+    const read = await Promise.allSettled(
+      sides.map(async (side) => ({ side, bitmap: await this.#pictures.bitmap(uriOf(side.ref, this.#form)) })),
+    );
     if (round !== this.#round) return;
-    const seen = read.flatMap((one, i) => (one.status === "fulfilled" ? [{ bitmap: one.value, side: this.#sides[i] }] : []));
+    this.#seen = read.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     const failed = read.find((one) => one.status === "rejected");
-    this.#bitmaps = seen.map((one) => one.bitmap);
-    this.#sides = seen.flatMap((one) => one.side ?? []);
-    this.#sizes = this.#bitmaps.map((bitmap) => [bitmap.width, bitmap.height]);
     this.#draw(failed && "reason" in failed ? String((failed.reason as Error).message) : "");
   }
 
@@ -62,20 +65,19 @@ export class Compare {
 
   /** Show the picture before alone, while a key is held. */
   hold(on: boolean): void {
-    this.element.classList.toggle("held", on && this.#bitmaps.length > 1);
+    this.element.classList.toggle("held", on && this.#seen.length > 1);
   }
 
   get #alike(): boolean {
-    const [a, b] = this.#sizes;
-    if (!a || !b) return false;
-    return Math.abs(a[0] / a[1] / (b[0] / b[1]) - 1) < SHAPES_DIFFER;
+    const [a, b] = this.#seen;
+    return !!a && !!b && Math.abs(ratio(a) / ratio(b) - 1) < SHAPES_DIFFER;
   }
 
   #draw(trouble = ""): void {
-    const mode = this.#bitmaps.length < 2 ? "one" : this.#alike ? this.#mode : "side";
-    const [width, height] = this.#sizes.at(-1) ?? [3, 2];
+    const mode = this.#seen.length < 2 ? "one" : this.#alike ? this.#mode : "side";
+    const last = this.#seen.at(-1);
     this.element.dataset["mode"] = mode;
-    this.element.style.setProperty("--ratio", String(width / height));
+    this.element.style.setProperty("--ratio", String(last ? ratio(last) : 1.5));
     replace(
       this.element,
       h("div", { class: "stage" }, ...(mode === "difference" ? [this.#difference()] : this.#plain(mode))),
@@ -87,13 +89,11 @@ export class Compare {
   }
 
   #plain(mode: Mode | "one"): Node[] {
-    const figures = this.#sides.map((side, i) => {
+    const figures = this.#seen.map(({ side, bitmap }, i) => {
       const canvas = h("canvas", { role: "img", "aria-label": `${side.name}: ${side.alt}` });
-      canvas.width = this.#sizes[i]![0];
-      canvas.height = this.#sizes[i]![1];
-      canvas.getContext("2d")?.drawImage(this.#bitmaps[i]!, 0, 0);
-      const place = this.#sides.length > 1 && i === 0 ? "before" : "after";
-      return h("figure", { class: place }, canvas, this.#sides.length > 1 && h("figcaption", {}, side.name));
+      draw(canvas, bitmap);
+      const two = this.#seen.length > 1;
+      return h("figure", { class: two && i === 0 ? "before" : "after" }, canvas, two && h("figcaption", {}, side.name));
     });
     if (mode !== "slider") return figures;
     const range = h("input", { type: "range", min: 0, max: 100, value: this.#start, "data-key": "slider", "aria-label": "Compare before and after" });
@@ -108,15 +108,13 @@ export class Compare {
   }
 
   #difference(): Node {
-    const [width, height] = this.#sizes[1]!;
+    const [before, after] = this.#seen.map((one) => one.bitmap);
     const canvas = h("canvas", { role: "img", "aria-label": "What differs between before and after" });
-    canvas.width = width;
-    canvas.height = height;
+    draw(canvas, after!);
     const ctx = canvas.getContext("2d");
     if (ctx) {
-      ctx.drawImage(this.#bitmaps[0]!, 0, 0, width, height);
       ctx.globalCompositeOperation = "difference";
-      ctx.drawImage(this.#bitmaps[1]!, 0, 0, width, height);
+      ctx.drawImage(before!, 0, 0, canvas.width, canvas.height);
       ctx.globalCompositeOperation = "lighter";
       // Doubled twice: what an edit moved a little would else be black on black.
       ctx.drawImage(canvas, 0, 0);
@@ -136,9 +134,13 @@ export class Compare {
   }
 
   #shapes(): string {
-    const [before, after] = this.#sizes.map(([width, height]) => shape(width, height));
+    const [before, after] = this.#seen.map(({ bitmap }) => shape(bitmap.width, bitmap.height));
     return `The pictures have different shapes (${before} and ${after}), so they stand side by side.`;
   }
+}
+
+function ratio({ bitmap }: Seen): number {
+  return bitmap.width / bitmap.height;
 }
 
 /** A shape in words that survive scaling: previews are smaller than what they show. */

@@ -20,8 +20,8 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** A button; its `key` finds it again after its part of the page was drawn anew. */
-export const button = (key: string, label: string, onclick: () => void, props: Props = {}): HTMLButtonElement =>
-  h("button", { type: "button", "data-key": key, onclick, ...props }, label);
+export const button = (key: string, label: string | Node[], onclick: () => void, props: Props = {}): HTMLButtonElement =>
+  h("button", { type: "button", "data-key": key, onclick, ...props }, ...[label].flat());
 
 /** Replace what an element holds; who had the focus keeps it where that is still there, else it goes to the first. */
 export function replace(element: Element, ...children: Child[]): void {

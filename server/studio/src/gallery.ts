@@ -98,13 +98,12 @@ export class Gallery {
 
   #card(one: Found, first: boolean): Node {
     const words = one.label || one.prompt || one.ref;
-    const item = button(`card-${one.ref}`, "", () => this.#app.open(one.ref), { tabindex: first ? 0 : -1 });
-    item.append(
+    const shows = [
       this.#app.pictures.lazy(uriOf(one.ref, "thumb"), ""),
       h("span", { class: "words" }, cut(words, 120)),
       h("span", { class: "facts" }, [one.provider, when(one.created_at, false)].filter(Boolean).join(" · ")),
-    );
-    return h("li", {}, item);
+    ];
+    return h("li", {}, button(`card-${one.ref}`, shows, () => this.#app.open(one.ref), { tabindex: first ? 0 : -1 }));
   }
 
   async #facts(): Promise<void> {

@@ -22,18 +22,11 @@ export function line(app: App, lineage: Lineage, shown: Relative, pick: (ref: st
       return h(
         "li",
         { class: i > lineage.ancestors.length ? "next" : null },
-        h(
-          "button",
-          {
-            type: "button",
-            "data-key": `line-${one.ref}`,
-            "aria-current": at && "true",
-            "aria-label": `${i + 1} of ${row.length}: ${nameOf(one)}`,
-            tabindex: at ? 0 : -1,
-            onclick: () => pick(one.ref),
-          },
-          app.pictures.lazy(uriOf(one.ref, "thumb"), ""),
-        ),
+        button(`line-${one.ref}`, [app.pictures.lazy(uriOf(one.ref, "thumb"), "")], () => pick(one.ref), {
+          "aria-current": at && "true",
+          "aria-label": `${i + 1} of ${row.length}: ${nameOf(one)}`,
+          tabindex: at ? 0 : -1,
+        }),
       );
     }),
   );
@@ -51,7 +44,8 @@ export async function tree(app: App, lineage: Lineage, shown: string, pick: (ref
   const items: Node[] = [];
   const put = (one: Relative, level: number): void => {
     const at = one.ref === shown;
-    const item = button(`tree-${one.ref}`, "", () => pick(one.ref), {
+    const shows = [app.pictures.lazy(uriOf(one.ref, "thumb"), "", { class: "thumb small" }), h("span", {}, nameOf(one))];
+    const item = button(`tree-${one.ref}`, shows, () => pick(one.ref), {
       role: "treeitem",
       "aria-level": level,
       "aria-selected": String(at),
@@ -59,7 +53,6 @@ export async function tree(app: App, lineage: Lineage, shown: string, pick: (ref
     });
     // As an attribute, a page's policy would refuse it.
     item.style.setProperty("--level", String(Math.min(level - 1, 8)));
-    item.append(app.pictures.lazy(uriOf(one.ref, "thumb"), "", { class: "thumb small" }), h("span", {}, nameOf(one)));
     items.push(item);
     for (const child of below.get(one.ref) ?? []) put(child, level + 1);
   };

@@ -107,7 +107,7 @@ class Studio implements App {
     const images = (fields["images"] ?? []) as Job["images"];
     if (fields["job_id"]) {
       const job = { ...fields, images } as unknown as Job;
-      return ended(job) ? this.#finished(job) : this.#run(null, job);
+      return this.#follow(job);
     }
     if (images.length) {
       const refs = images.map((one) => one.ref);
@@ -209,7 +209,11 @@ class Studio implements App {
     const job = await json<Job>(this.source, `kontext://jobs/${id}`).catch((error: Error) => error.message);
     if (turn !== this.#turns) return;
     if (typeof job === "string") this.tell(job);
-    else if (ended(job)) this.#finished(job);
+    else this.#follow(job);
+  }
+
+  #follow(job: Job): void {
+    if (ended(job)) this.#finished(job);
     else this.#run(null, job);
   }
 

@@ -116,7 +116,7 @@ export class Running {
     this.#state = word;
     const prompt = job?.prompt ?? this.#asked?.args["prompt"];
     const source = this.#source();
-    const done = job?.steps?.filter((step) => !["pending", "processing"].includes(step.status)).length ?? 0;
+    const done = job?.steps?.filter(ended).length ?? 0;
     this.#tick();
     // Drawn anew each time, its pictures and its bar would flicker.
     const looks = JSON.stringify([word, prompt, source, job?.job_id, job?.steps, this.#cancelling]);

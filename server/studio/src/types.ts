@@ -103,7 +103,7 @@ export interface Answer {
   isError?: boolean;
 }
 
-export const ended = (job: Job): boolean => !["pending", "processing"].includes(job.status);
+export const ended = ({ status }: { status: string }): boolean => !["pending", "processing"].includes(status);
 
 /** The address of one form of a picture. */
 export const uriOf = (ref: string, form = ""): string => `kontext://images/${ref}${form && "/" + form}`;

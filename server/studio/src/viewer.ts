@@ -192,11 +192,9 @@ export class Viewer {
   }
 
   #other(ref: string): Node {
-    const item = button(`set-${ref}`, "", () => this.#pick(ref, { set: this.set }), {
+    return button(`set-${ref}`, [this.#app.pictures.lazy(uriOf(ref, "thumb"), "")], () => this.#pick(ref, { set: this.set }), {
       "aria-label": ref, "aria-current": ref === this.#ref && "true",
     });
-    item.append(this.#app.pictures.lazy(uriOf(ref, "thumb"), ""));
-    return item;
   }
 
   #drawHistory(): void {
