@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> list[str]:
         """Every key, for the redactor."""
-        keys = (getattr(self, name) for name in Settings.model_fields if is_secret(name))
+        keys = (getattr(self, name) for name in Settings.model_fields if is_key(name))
         proxy = urlsplit(self.kontext_proxy or "").password
         return [key.get_secret_value() for key in keys if key is not None] + ([proxy] if proxy else [])
 
@@ -159,7 +159,7 @@ class KeyFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # the library's
         """Give the content of the file that `…_FILE` names, without blanks around it."""
         path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path or not is_secret(field_name):
+        if not path or not is_key(field_name):
             return None, field_name, False
         return _key_in(f"{field_name}_file", path), field_name, False
 
@@ -169,8 +169,8 @@ class KeyFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value}
 
 
-def is_secret(name: str) -> bool:
-    """Whether a setting's value, by its name in lower case, is shown to nobody."""
+def is_key(name: str) -> bool:
+    """Whether a setting, by its name in lower case, holds a secret."""
     return name.endswith(("_key", "_token"))
 
 
@@ -183,7 +183,7 @@ def _key_in(name: str, path: Any) -> str:
 
 def _known_names() -> dict[str, None]:
     """Give the name of every setting, lower-case, in the order of their listing; a key's also as `…_file`."""
-    pairs = ((name, f"{name}_file" if is_secret(name) else name) for name in Settings.model_fields)
+    pairs = ((name, f"{name}_file" if is_key(name) else name) for name in Settings.model_fields)
     return dict.fromkeys(name for pair in pairs for name in pair)
 
 

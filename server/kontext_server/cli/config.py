@@ -65,9 +65,9 @@ def show(ctx: click.Context, *, everything: bool, as_json: bool) -> None:
 
 def _masked(name: str, value: Any) -> str:
     """Give a setting's value as a person would write it; of a secret, whether there is one."""
-    from kontext_server.settings import is_secret
+    from kontext_server.settings import is_key
 
-    if is_secret(name):
+    if is_key(name):
         return SET if value else ""
     if isinstance(value, str) and urlsplit(value).password is not None:
         parts = urlsplit(value)
