@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -146,7 +147,7 @@ class UpperCaseToml(TomlConfigSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """Give the file's values under the fields' names, a key that lies in a file read."""
         told = {name.lower(): value for name, value in super().__call__().items()}
-        slip = slip_in_file(told, _known_names())
+        slip = slip_in_file(told, known_names())
         if slip is not None:
             raise SettingError(slip)
         key_files = {name: told.pop(name) for name in list(told) if name not in Settings.model_fields}
@@ -181,7 +182,7 @@ def _key_in(name: str, path: Any) -> str:
         raise SettingError(f"{name.upper()} names a file that cannot be read") from None
 
 
-def _known_names() -> dict[str, None]:
+def known_names() -> dict[str, None]:
     """Give the name of every setting, lower-case, in the order of their listing; a key's also as `…_file`."""
     pairs = ((name, f"{name}_file" if is_key(name) else name) for name in Settings.model_fields)
     return dict.fromkeys(name for pair in pairs for name in pair)
@@ -192,7 +193,16 @@ def unknown_variables(environment: Mapping[str, str]) -> str | None:
 
     An environment is shared with other versions and programs, so that it is no reason not to start.
     """
-    return slips_in_environment(environment, _known_names())
+    return slips_in_environment(environment, known_names())
+
+
+def names_in_file() -> frozenset[str]:
+    """Give the names, upper-case, that `kontext.toml` sets; none where it cannot be read, which `load` tells."""
+    try:
+        told = tomllib.loads(config_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(name.upper() for name in told)
 
 
 def config_file() -> Path:

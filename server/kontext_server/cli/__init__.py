@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, str] = {
     "gallery": "Show past pictures in the browser.",
     "export": "Write a job's pictures, before and after, as one HTML file.",
     "demo": "Edit a photograph in three steps; no key, no network.",
+    "install": "Tell an assistant's program of this server; --print only shows how.",
+    "uninstall": "Take this server out of an assistant's program again.",
     "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",
     "config": "Show the settings as they are in force.",
