@@ -38,7 +38,7 @@ def guarded(doing: Callable[[Settings], int], *, as_json: bool) -> int:
         fix = "Correct that setting, in the environment or in kontext.toml, and run the command again."
         return talk.tell_failure(NotConfigured(f"{wrong}.", fix=fix).failure, as_json=as_json)
     except Refused as refused:
-        talk.say(f"{refused}\nFix: {refused.fix}")
+        talk.say(f"{refused}{' Nothing was changed.' if refused.untouched else ''}\nFix: {refused.fix}")
         if as_json:
             talk.answer_json({"status": "refused", "why": str(refused), "fix": refused.fix})
         return FAILED

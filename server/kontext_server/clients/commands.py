@@ -70,7 +70,7 @@ def can_run(commands: Sequence[Sequence[str]], at: Surroundings) -> bool:
 
 def run(commands: Sequence[Sequence[str]], at: Surroundings) -> None:
     """Run the commands. Raises Refused where one fails; what it said is told."""
-    for words in commands:
+    for done, words in enumerate(commands):
         program = shutil.which(words[0], path=at.variables.get("PATH")) or words[0]
         try:
             ended = subprocess.run(  # noqa: S603  # the client's own program, with our own words
@@ -82,10 +82,11 @@ def run(commands: Sequence[Sequence[str]], at: Surroundings) -> None:
                 env=dict(at.variables),
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise Refused(f"{words[0]} did not run ({type(error).__name__}).", fix=_by_hand(words)) from None
+            why = f"{words[0]} did not run ({type(error).__name__})."
+            raise Refused(why, fix=_by_hand(words), untouched=not done) from None
         if ended.returncode:
             said = (ended.stderr or ended.stdout).decode("utf-8", "replace")
-            raise Refused(f"{words[0]} refused: {quoted(said)}", fix=_by_hand(words))
+            raise Refused(f"{words[0]} refused: {quoted(said)}.", fix=_by_hand(words), untouched=not done)
 
 
 def _same(merged: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:

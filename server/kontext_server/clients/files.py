@@ -46,7 +46,7 @@ class Kept:
         try:
             return (self.data or b"").decode("utf-8").removeprefix(BOM)
         except UnicodeDecodeError:
-            raise Refused(f"{self.path} is not UTF-8, so it was left as it is.", fix=BY_HAND) from None
+            raise Refused(f"{self.path} is not UTF-8.", fix=BY_HAND) from None
 
     def encoded(self, text: str) -> bytes:
         """Give a text as the file writes it: with a byte order mark where it has one. Raises Refused."""
@@ -72,7 +72,7 @@ def read(path: Path) -> Kept:
         if not stat.S_ISREG(found.st_mode):
             raise Refused(f"{path} is no file.", fix="Move it away, and run the command again.")
         if found.st_size > MAX_BYTES:
-            raise Refused(f"{path} is larger than 16 MiB, so it was not read.", fix=BY_HAND)
+            raise Refused(f"{path} is larger than 16 MiB.", fix=BY_HAND)
         return Kept(path=path, target=target, data=target.read_bytes(), mode=stat.S_IMODE(found.st_mode))
     except (FileNotFoundError, NotADirectoryError):
         return Kept(path=path, target=target, data=None)
@@ -169,7 +169,7 @@ def _check_unchanged(kept: Kept) -> None:
     except FileNotFoundError:
         now = None
     if now != kept.data:
-        raise Refused(f"{kept.path} was changed meanwhile, so it was left as it is.", fix="Run the command again.")
+        raise Refused(f"{kept.path} was changed meanwhile.", fix="Run the command again.")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -85,7 +85,7 @@ def servers(client: Client, kept: files.Kept) -> dict[str, Any]:
 
 def cannot_be_parsed(path: Path, why: str) -> Refused:
     """Give the refusal of a file that is not what its name says."""
-    return Refused(f"{path} cannot be parsed ({why}), so it was left as it is.", fix=files.BY_HAND)
+    return Refused(f"{path} cannot be parsed ({why}).", fix=files.BY_HAND)
 
 
 def _entries(client: Client, kept: files.Kept, at: Surroundings) -> tuple[Entry, ...]:

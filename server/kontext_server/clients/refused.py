@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """Nothing was changed; the text says why, `fix` what a person can do."""
+    """The text says why, `fix` what a person can do, `untouched` whether nothing at all was changed."""
 
-    def __init__(self, why: str, *, fix: str) -> None:
+    def __init__(self, why: str, *, fix: str, untouched: bool = True) -> None:
         super().__init__(why)
         self.fix = fix
+        self.untouched = untouched

@@ -67,8 +67,8 @@ def told_of(client: Client, name: str, launch: Launch) -> Told:
             shown = input_id(name, variable)
             inputs.append({"type": "promptString", "id": shown, "description": variable, "password": True})
         env[variable] = client.reference.replace("NAME", shown)
-    fields = {**client.extra, "command": launch.command, "args": list(launch.arguments)}
-    return Told(holder=client.holder, name=name, entry=fields | ({"env": env} if env else {}), inputs=inputs)
+    fields = {"command": launch.command, "args": list(launch.arguments)} | ({"env": env} if env else {})
+    return Told(holder=client.holder, name=name, entry=fields | dict(client.extra), inputs=inputs)
 
 
 def input_id(name: str, variable: str) -> str:
