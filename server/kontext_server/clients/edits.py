@@ -70,9 +70,10 @@ def without_told(text: str, holder: str, name: str, input_ids: Sequence[str], be
         The text; `None` where nothing is left of it that was not ours: then there was no file.
     """
     told = Told(holder=holder, name=name, entry=entries(text, holder)[name], inputs=_inputs(text, input_ids))
-    # What our own work made of a text is undone exactly by giving that text back.
-    if _makes(before or "", told, text):
-        return before
+    # What our own work made of a text is undone exactly by giving that text back; and of no text, by leaving none.
+    for origin in (before, None):
+        if _makes(origin or "", told, text):
+            return origin
     changed = splice.drop(text, [holder, name])
     for input_id in input_ids:
         place = _input_place(changed, input_id)

@@ -7,6 +7,7 @@ that. Above: work, cli. Below: table, files, edits.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -69,18 +70,26 @@ def servers(client: Client, kept: files.Kept) -> dict[str, Any]:
     """
     text = kept.text()
     try:
-        if client.form == "json":
+        if client.told == "file":
             return edits.entries(text, client.holder)
         if client.form == "toml":
-            found = tomllib.loads(text).get(client.holder, {})
-            return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+            return _member(tomllib.loads(text), client.holder)
+        if client.form == "json" and text:
+            # A megabyte of history may stand in it; we change nothing there, so where it stands is no matter.
+            return _member(json.loads(text), client.holder)
     except NotPlainJson as wrong:
         raise cannot_be_parsed(kept.path, str(wrong)) from None
     except (ValueError, RecursionError) as wrong:
         # Also a number of more digits than Python reads.
-        told = str(wrong) if isinstance(wrong, tomllib.TOMLDecodeError) else "a value that cannot be read"
+        known = isinstance(wrong, (tomllib.TOMLDecodeError, json.JSONDecodeError))
+        told = str(wrong) if known else "a value that cannot be read"
         raise cannot_be_parsed(kept.path, told) from None
     return {}
+
+
+def _member(data: Any, holder: str) -> dict[str, Any]:
+    found = cast("dict[str, Any]", data).get(holder) if isinstance(data, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def cannot_be_parsed(path: Path, why: str) -> Refused:

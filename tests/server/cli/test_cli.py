@@ -39,7 +39,7 @@ def test_listing_the_commands_imports_neither_them_nor_a_library(arguments: list
     assert modules.isdisjoint({"mcp", "mcp_types", "pydantic", "anyio", "httpx2", "PIL", "rich", "kontext_tools"})
 
 
-@pytest.mark.parametrize("name", ["edit", "generate", "status", "cancel", "images", "demo"])
+@pytest.mark.parametrize("name", ["edit", "generate", "status", "cancel", "images", "demo", "install", "uninstall"])
 def test_a_commands_help_imports_no_protocol_and_no_settings(name: str) -> None:
     program = _IMPORTED.format(arguments=[name, "--help"])
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -119,6 +119,8 @@ def test_a_file_that_was_ours_alone_is_none() -> None:
     text = with_told("", PLAIN)
     assert without_told(text, "mcpServers", "kontext", [], None) is None
     assert without_told(text, "mcpServers", "kontext", [], "\n") == "\n"
+    # A backup of a file that the person has removed since.
+    assert without_told(text, "mcpServers", "kontext", [], '{"mcpServers": {}, "x": 1}') is None
 
 
 def test_a_file_that_was_ours_and_got_more_keeps_that() -> None:

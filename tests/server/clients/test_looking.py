@@ -75,13 +75,13 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_no_error(at: Surroundings, 
     _put(at, "codex", "[mcp_servers\n")
     _put(at, "gemini-cli", '{"mcpServers": {"x": ' + "1" * 5000 + "}}")
     _put(at, "windsurf", '{"mcpServers": []}')
-    _put(at, "claude-code", '{"a": ' * 1000)
+    _put(at, "claude-code", '{"a": ')
     CLIENTS["claude-desktop"].file(at).mkdir(parents=True)
     told = {seen.client: (seen.problem or "").replace(str(seen.path), "FILE") for seen in look(at)}
     assert told == snapshot(
         {
             "claude-desktop": "FILE is no file.",
-            "claude-code": "FILE cannot be parsed (line 1: nested deeper than 200).",
+            "claude-code": "FILE cannot be parsed (Expecting value: line 1 column 7 (char 6)).",
             "cursor": "FILE cannot be parsed (line 3: a comment, which JSON has none of).",
             "vscode": "FILE is not UTF-8.",
             "codex": "FILE cannot be parsed (Expected ']' at the end of a table declaration (at line 1, column 13)).",
@@ -94,7 +94,18 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_no_error(at: Surroundings, 
 def test_holders_that_are_no_objects_hold_nothing(at: Surroundings) -> None:
     _put(at, "codex", "mcp_servers = 5\n")
     _put(at, "cursor", "")
+    _put(at, "claude-code", "[]")
     assert [(seen.client, seen.problem, seen.entries) for seen in look(at)] == [
+        ("claude-code", None, ()),
         ("cursor", None, ()),
         ("codex", None, ()),
+    ]
+
+
+def test_a_file_nested_beyond_all_bearing_is_a_problem_and_no_error(at: Surroundings) -> None:
+    _put(at, "claude-code", '{"a": ' * 100_000)
+    _put(at, "codex", "x = " + "[" * 100_000)
+    assert [(seen.problem or "").rpartition(" cannot be parsed ")[2] for seen in look(at)] == [
+        "(a value that cannot be read).",
+        "(a value that cannot be read).",
     ]
