@@ -8,6 +8,7 @@ Above: app, cli. Below: setting_names, setting_values.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ from kontext_server.setting_names import slip_in_file, slips_in_environment
 from kontext_server.setting_values import Address, Caps, Folders, FolderThere, Key, Names, PriceSetting, Secret
 from kontext_tools.budget import Unit
 from kontext_tools.folders import make_private
+
+_REFERENCE = re.compile(r"\$(\{[^}]*\}|[A-Z_]+)")
 
 PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
 
@@ -128,17 +131,32 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order: what a test gives, the environment, `…_FILE`, `kontext.toml`. No .env file is read."""
         return (
             init_settings,
-            env_settings,
+            Environment(settings_cls),
             KeyFiles(settings_cls),
             UpperCaseToml(settings_cls, toml_file=config_file()),
         )
+
+
+class Environment(EnvSettingsSource):
+    """The environment, but for keys that are a reference which a client did not fill in: those are not set.
+
+    `kontext install` writes `${env:FAL_KEY}`, and a client that lacks the variable may hand on just that.
+    """
+
+    def __call__(self) -> dict[str, Any]:
+        """Give every field that a variable sets."""
+        return {
+            name: value
+            for name, value in super().__call__().items()
+            if not (is_key(name) and _REFERENCE.fullmatch(str(value)))
+        }
 
 
 class UpperCaseToml(TomlConfigSettingsSource):

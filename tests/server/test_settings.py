@@ -159,6 +159,22 @@ def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert made.core_today_api_key is None and made.secrets == []
 
 
+@pytest.mark.parametrize("reference", ["${env:FAL_KEY}", "${FAL_KEY}", "${FAL_KEY:-}", "${input:a-b}", "$FAL_KEY"])
+def test_a_reference_that_a_client_did_not_fill_in_is_no_key_and_hides_none(
+    clean: Path, reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAL_KEY", reference)
+    assert settings.load().fal_key is None
+    toml(clean, 'FAL_KEY = "from the file"')
+    assert settings.load().fal_key == SecretStr("from the file")
+
+
+@pytest.mark.parametrize("key", ["$a-key", "k$FAL_KEY", "${open", "$"])
+def test_a_key_with_a_dollar_in_it_is_a_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAL_KEY", key)
+    assert settings.load().fal_key == SecretStr(key)
+
+
 def test_the_file_holds_the_same_names_and_the_environment_wins(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml(clean, 'KONTEXT_PREVIEW = "small"\nkontext_wait_seconds = 7\nKONTEXT_DAILY_BUDGET = "5 usd"\n')
     monkeypatch.setenv("KONTEXT_WAIT_SECONDS", "9")

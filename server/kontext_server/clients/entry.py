@@ -12,12 +12,12 @@ itself. XDG's two folders go too, for the store and `kontext.toml` lie in them.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from kontext_server.settings import is_key, known_names
 
@@ -26,6 +26,7 @@ PROGRAMS = ("kontext", "kontext-tool-server")
 
 MODULE = "kontext_server"
 FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME")
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
 _PATHS = ("KONTEXT_DATA_DIR", "KONTEXT_OUTPUT_DIR")
 
 
@@ -68,13 +69,12 @@ def launch(variables: Mapping[str, str], kept: Collection[str], python: Path) ->
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable may not be written down: a key, or a proxy's address that holds a password."""
-    return is_key(name.lower()) or (name == "KONTEXT_PROXY" and "@" in urlsplit(value).netloc)
+    """Whether a variable may not be written down: a key, or an address with a password in it.
 
-
-def secret_names() -> list[str]:
-    """Give every variable that may be passed on by reference, upper-case."""
-    return [name.upper() for name in known_names() if is_key(name)] + ["KONTEXT_PROXY"]
+    >>> is_secret("FAL_KEY", "x"), is_secret("KONTEXT_PROXY", "http://jo:pw@host"), is_secret("KONTEXT_MODEL", "a@b")
+    (True, True, False)
+    """
+    return is_key(name.lower()) or _CREDENTIALS.search(value) is not None
 
 
 def is_ours(entry: Any) -> bool:

@@ -118,11 +118,12 @@ _ALL = (
         id="gemini-cli",
         title="Gemini CLI",
         file=places.gemini_cli,
-        # google-gemini/gemini-cli, docs/tools/mcp-server.md: `$NAME` or `${NAME}` in env.
+        # google-gemini/gemini-cli, docs/tools/mcp-server.md: `$NAME` or `${NAME}` in env. Tried with 0.61.0: filled in
+        # at the start, empty where not set; a key that is not named there does not reach a server at all.
         reference="$NAME",
         extra=MappingProxyType({"timeout": GEMINI_TIMEOUT_MS}),
         keys="It takes VARIABLES from the shell that it is started in.",
-        after="Start a new session of gemini, and see /mcp.",
+        after="Start a new session of gemini in a folder that it trusts, and see /mcp.",
     ),
     Client(
         id="windsurf",

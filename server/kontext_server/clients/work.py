@@ -16,11 +16,12 @@ from typing import Any, Literal, cast
 
 from kontext_server.clients import edits, files, looking, splice
 from kontext_server.clients.edits import Told
-from kontext_server.clients.entry import Launch, is_ours, secret_names
+from kontext_server.clients.entry import Launch, is_ours, is_secret
 from kontext_server.clients.json_text import NotPlainJson
 from kontext_server.clients.places import Surroundings
 from kontext_server.clients.refused import Refused
 from kontext_server.clients.table import Client
+from kontext_server.settings import known_names
 
 Status = Literal["added", "updated", "replaced", "already", "removed", "absent"]
 UNCHANGED: tuple[Status, ...] = ("already", "absent")
@@ -100,7 +101,7 @@ def decided(client: Client, told: Told, old: Any, *, force: bool) -> tuple[Statu
     kept = entry.get("env")
     env = cast("dict[str, Any]", kept) if isinstance(kept, dict) else {}
     ours: dict[str, Any] = new.get("env", {})
-    secrets = {name: value for name, value in env.items() if name in secret_names()}
+    secrets = {name: value for name, value in env.items() if is_secret(name, str(value))}
     merged = entry | new | ({"env": env | ours | secrets} if env or ours else {})
     return ("already" if merged == entry else "updated"), merged
 
@@ -133,7 +134,7 @@ def planned_uninstall(client: Client, name: str, at: Surroundings) -> Plan:
     if entry is None:
         return Plan(status="absent", kept=kept, data=kept.data)
     check_ours(client, name, entry)
-    input_ids = [input_id(name, variable) for variable in secret_names()] if client.asks else []
+    input_ids = [input_id(name, variable) for variable in known_names()] if client.asks else []
     backup = files.newest_backup(kept.path)
     before = None if backup is None else _text_of(backup)
     text = edits.without_told(kept.text(), client.holder, name, input_ids, before)
