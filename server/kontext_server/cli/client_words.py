@@ -20,6 +20,9 @@ from kontext_server.clients.table import Client
 from kontext_server.settings import SettingError, Settings, config_file, load
 from kontext_tools.errors import NotConfigured
 
+BY_HAND = "by_hand"
+"""The status in JSON where nothing was done, and what is left to the person is told."""
+
 DONE_WORDS: dict[work.Status, str] = {
     "added": "{name} was added to {title}.",
     "updated": "{name} was in {title} already, and now starts this kontext.",
@@ -47,7 +50,7 @@ def guarded(doing: Callable[[Settings], int], *, as_json: bool) -> int:
 def write(client: Client, name: str, plan: work.Plan, *, notes: list[str], dry_run: bool, as_json: bool) -> int:
     """Carry a plan out on the client's file and tell it; or show its diff."""
     if dry_run:
-        return _show(client, plan.status, "diff", plan.diff(), as_json=as_json)
+        return _show(client, name, plan.status, "diff", plan.diff(), as_json=as_json)
     backup = None if plan.status in work.UNCHANGED else work.carry_out(plan)
     return _tell(client, name, plan.status, plan.kept.path, backup=backup, notes=notes, as_json=as_json)
 
@@ -65,19 +68,19 @@ def run(
     """Run the client's own commands and tell it; or show them, where its program is not on the PATH."""
     lines = "\n".join(shown.joined(words) for words in planned.commands)
     possible = not planned.commands or commands.can_run(planned.commands, at)
-    if dry_run or not possible:
-        code = _show(client, planned.status, "command", lines, as_json=as_json)
-        if dry_run:
-            return code
+    if dry_run:
+        return _show(client, name, planned.status, "command", lines, as_json=as_json)
+    if not possible:
+        _show(client, name, BY_HAND, "command", lines, as_json=as_json)
         talk.say(f"Nothing was changed: {planned.commands[0][0]} is not on the PATH here. Run that where it is.")
         return FAILED
     commands.run(planned.commands, at)
     return _tell(client, name, planned.status, client.file(at), backup=None, notes=notes, as_json=as_json)
 
 
-def _show(client: Client, status: work.Status, kind: str, text: str, *, as_json: bool) -> int:
+def _show(client: Client, name: str, status: str, kind: str, text: str, *, as_json: bool) -> int:
     if as_json:
-        talk.answer_json({"client": client.id, "status": status, kind: text})
+        talk.answer_json({"client": client.id, "name": name, "status": status, kind: text})
     elif text:
         talk.answer(text)
     return DONE

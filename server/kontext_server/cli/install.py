@@ -51,6 +51,7 @@ def command(
     command. No key is written: docs/clients.md says how each comes by it.
     """
     from kontext_server.cli import client_words
+    from kontext_server.cli.exits import DONE
     from kontext_server.clients.entry import launch, this_python
     from kontext_server.clients.places import Surroundings
     from kontext_server.clients.work import told_of
@@ -65,8 +66,10 @@ def command(
         told = told_of(client, name, start)
         notes = client_words.notes_on(client, start, settings)
         if show or client.told == "paste":
-            code = _show(client, told, start, at, notes, as_json=as_json)
-            return code if client.told != "paste" or show or dry_run else _by_hand()
+            only_shown = show or dry_run
+            status = "shown" if only_shown else client_words.BY_HAND
+            _show(client, told, start, at, notes, status=status, as_json=as_json)
+            return DONE if only_shown else _by_hand()
         if client.told == "file":
             return _write(client, told, at, notes, force=force, dry_run=dry_run, as_json=as_json)
         return _run(client, told, at, notes, force=force, dry_run=dry_run, as_json=as_json)
@@ -74,10 +77,18 @@ def command(
     ctx.exit(client_words.guarded(work, as_json=as_json))
 
 
-def _show(client: Client, told: Told, start: Launch, at: Surroundings, notes: Sequence[str], *, as_json: bool) -> int:
+def _show(
+    client: Client,
+    told: Told,
+    start: Launch,
+    at: Surroundings,
+    notes: Sequence[str],
+    *,
+    status: str,
+    as_json: bool,
+) -> None:
     """Print what to paste, run or open; each goes to stdout, what it is to stderr."""
     from kontext_server.cli import talk
-    from kontext_server.cli.exits import DONE
     from kontext_server.clients import shown
 
     offered = {
@@ -87,9 +98,9 @@ def _show(client: Client, told: Told, start: Launch, at: Surroundings, notes: Se
     }
     if as_json:
         texts = {kind: text for kind, (text, _) in offered.items() if text is not None}
-        path = str(client.file(at))
-        talk.answer_json({"client": client.id, "name": told.name, "path": path, **texts, "notes": list(notes)})
-        return DONE
+        fields = {"client": client.id, "name": told.name, "status": status, "path": str(client.file(at))}
+        talk.answer_json({**fields, **texts, "notes": list(notes)})
+        return
     beginning = ""
     for text, words in offered.values():
         if text is not None:
@@ -98,7 +109,6 @@ def _show(client: Client, told: Told, start: Launch, at: Surroundings, notes: Se
             beginning = "Or: "
     for note in notes:
         talk.say(note)
-    return DONE
 
 
 def _by_hand() -> int:

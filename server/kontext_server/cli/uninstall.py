@@ -45,7 +45,9 @@ def command(ctx: click.Context, client_id: str, name: str, *, dry_run: bool, as_
             return client_words.run(client, name, run, at, notes=[], dry_run=dry_run, as_json=as_json)
         talk.say(f"Nothing was changed: take {name} out of {client.holder} in {client.file(at)} by hand.")
         if as_json:
-            talk.answer_json({"client": client.id, "name": name, "status": "by_hand", "path": str(client.file(at))})
+            talk.answer_json(
+                {"client": client.id, "name": name, "status": client_words.BY_HAND, "path": str(client.file(at))}
+            )
         return FAILED
 
     ctx.exit(client_words.guarded(doing, as_json=as_json))

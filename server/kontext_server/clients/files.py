@@ -57,7 +57,7 @@ class Kept:
             raise Refused("The entry holds a path that is no UTF-8.", fix="Install kontext elsewhere.") from None
 
 
-BY_HAND = "Put the entry in by hand; --print shows it."
+BY_HAND = "Change it by hand; kontext install CLIENT --print shows the entry."
 
 
 def read(path: Path) -> Kept:

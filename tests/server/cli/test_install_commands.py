@@ -157,6 +157,9 @@ def test_goose_is_left_to_the_person_which_is_no_success(set_up: Invoke) -> None
     ended = set_up("install", "goose")
     assert (ended.exit_code, ended.stdout.splitlines()[0]) == (1, "extensions:")
     assert "Nothing was changed" in ended.stderr
+    assert json.loads(set_up("install", "goose", "--json").stdout)["status"] == "by_hand"
+    assert json.loads(set_up("install", "goose", "--print", "--json").stdout)["status"] == "shown"
+    assert set_up("install", "goose", "--dry-run").exit_code == 0
     assert set_up("uninstall", "goose").exit_code == 1
     assert json.loads(set_up("uninstall", "goose", "--json").stdout)["status"] == "by_hand"
 
@@ -169,6 +172,7 @@ def test_without_the_program_its_command_is_shown_which_is_no_success(
     assert ended.exit_code == 1
     assert ended.stdout == json.loads(set_up("install", client, "--print", "--json").stdout)["command"] + "\n"
     assert f"{program_name} is not on the PATH" in ended.stderr
+    assert json.loads(set_up("install", client, "--json").stdout)["status"] == "by_hand"
 
 
 def test_claude_code_is_told_by_its_own_command(set_up: Invoke, program: Callable[..., Any], home: Path) -> None:

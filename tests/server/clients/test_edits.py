@@ -6,13 +6,13 @@ import json
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from kontext_server.clients.edits import Told, with_told, without_told
 from kontext_server.clients.json_text import NotPlainJson
-from kontext_server.clients.splice import WrongShape
+from kontext_server.clients.splice import WrongShape, put
 from server.clients.samples import SAMPLES
 
 ENTRY = {"command": "/home/jos\u00e9/bin/kontext", "args": ["serve"], "env": {"KONTEXT_DATA_DIR": "C:\\data"}}
@@ -113,6 +113,14 @@ def test_a_client_that_wrote_the_file_anew_meanwhile_loses_only_our_entry(before
 @given(before=texts().filter(lambda text: bool(_data(text).get("mcpServers"))))
 def test_an_entry_among_others_leaves_them_byte_for_byte_without_knowing_what_was(before: str) -> None:
     assert without_told(with_told(before, PLAIN), "mcpServers", "kontext", [], None) == before
+
+
+@given(before=texts().filter(lambda text: bool(_data(text))), told=st.sampled_from([PLAIN, ASKING]))
+def test_what_a_person_adds_meanwhile_stays_as_if_we_had_never_been_there(before: str, told: Told) -> None:
+    # A container that was there, but empty, is closed again without the blanks that it held.
+    assume(all(_data(before).get(name, True) for name in (told.holder, "inputs")))
+    later = put(with_told(before, told), ["later"], [1])
+    assert without_told(later, told.holder, told.name, ["kontext-fal-key"], before) == put(before, ["later"], [1])
 
 
 def test_a_file_that_was_ours_alone_is_none() -> None:
