@@ -21,15 +21,21 @@ Make = Callable[[Settings, Http, str], Provider | None]
 def configured(settings: Settings, http: Http, data_dir: Path) -> dict[str, Provider]:
     """Give the adapters whose key is set, in our order, and the sandbox last."""
     providers: dict[str, Provider] = {}
-    for name, (key_field, make) in _ADAPTERS.items():
-        key = getattr(settings, key_field)
-        provider = None if key is None else make(settings, http, key.get_secret_value())
+    for name in KEY_FIELDS:
+        provider = adapter(name, settings, http)
         if provider is not None:
             providers[name] = provider
     from kontext_tools.providers.sandbox import Sandbox
 
     providers[SANDBOX] = Sandbox(data_dir / "sandbox")
     return providers
+
+
+def adapter(name: str, settings: Settings, http: Http) -> Provider | None:
+    """Give one hosted provider's adapter; `None` where its key is not set, or it has not the operator's model."""
+    key_field, make = _ADAPTERS[name]
+    key = getattr(settings, key_field)
+    return None if key is None else make(settings, http, key.get_secret_value())
 
 
 def _core_today(settings: Settings, http: Http, key: str) -> Provider | None:
@@ -105,3 +111,6 @@ _ADAPTERS: Mapping[str, tuple[str, Make]] = {
     "fal": ("fal_key", _fal),
 }
 """Name to the setting that holds its key, and what makes its adapter; the order is that of `auto`."""
+
+KEY_FIELDS: Mapping[str, str] = {name: key_field for name, (key_field, _) in _ADAPTERS.items()}
+"""Each hosted provider's name to the setting that holds its key, in the order of `auto`."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -38,7 +39,11 @@ PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
 
 
 class SettingError(Exception):
-    """A wrong setting; the text names the variable and what it takes."""
+    """A wrong setting; the text names the variable and what it takes. `every` tells it with all the others."""
+
+    def __init__(self, told: str, *others: str) -> None:
+        super().__init__(told)
+        self.every = (told, *others)
 
 
 class Settings(BaseSettings):
@@ -237,9 +242,7 @@ def load(**given: Any) -> Settings:
     try:
         return Settings(**_blanks_out(given))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
-        raise SettingError(f"{name} is wrong: {_taught(first['msg'])}") from None
+        raise SettingError(*map(_wrong, error.errors(include_input=False, include_url=False))) from None
     except (ValueError, OSError) as error:
         raise SettingError(f"kontext.toml cannot be read: {type(error).__name__}") from None
 
@@ -273,6 +276,20 @@ def prepare_data_dir(settings: Settings) -> None:
             pass
     except OSError as error:
         raise SettingError(f"KONTEXT_DATA_DIR names a folder that cannot be written ({error.strerror})") from None
+
+
+def keys_in_file() -> list[str]:
+    """Give the names of the keys that `kontext.toml` itself holds, upper-case; none where it is not there."""
+    try:
+        names = tomllib.loads(config_file().read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [name.upper() for name, value in names.items() if value and _is_key(name.lower())]
+
+
+def _wrong(told: ErrorDetails) -> str:
+    name = str(told["loc"][0]).upper() if told["loc"] else "a setting"
+    return f"{name} is wrong: {_taught(told['msg'])}"
 
 
 def _taught(message: str) -> str:

@@ -1,7 +1,7 @@
 """One SQLite file: opened and migrated, one writer connection and one reader, each in a worker thread.
 
 What this is: the connections, and the translation of SQLite's errors. What it is not: the verbs (`sqlite`), the
-statements, or who shares a transaction (`turns`). Above: sqlite. Below: schema, turns, records.
+statements, or who shares a transaction (`turns`). Above: sqlite, sqlite_health. Below: schema, turns, records.
 
 Several processes open one file at once (two desktop clients on one data folder): write transactions are short,
 take the lock at their first statement, and wait `BUSY_S` for another's.
@@ -111,11 +111,7 @@ class SqliteFile:
         db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
         try:
             # Before anything is set: not even the journal's mode of a newer database is changed.
-            if schema.version_of(db) > len(schema.MIGRATIONS):
-                raise StorageDamaged(
-                    "The database was made by a newer version of kontext; nothing was changed and nothing sent.",
-                    fix="A person must update kontext-tool-server, or set KONTEXT_DATA_DIR to another folder.",
-                )
+            refuse_newer(schema.version_of(db))
             self._log_ahead(db)
             # The intent must outlive a power cut before the first byte goes out.
             db.execute("PRAGMA synchronous = FULL")
@@ -138,6 +134,21 @@ def _told(error: Exception) -> Exception:
             fix="A person must free space or mend the rights of KONTEXT_DATA_DIR.",
         )
     return error
+
+
+def refuse_newer(version: int) -> None:
+    """Refuse a database whose schema this program does not know.
+
+    Raises:
+        StorageDamaged: it is newer.
+    """
+    known = len(schema.MIGRATIONS)
+    if version > known:
+        raise StorageDamaged(
+            f"The database was made by a newer version of kontext (its schema is {version}, this program knows {known})"
+            "; nothing was changed and nothing sent.",
+            fix="A person must update kontext-tool-server, or set KONTEXT_DATA_DIR to another folder.",
+        )
 
 
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
