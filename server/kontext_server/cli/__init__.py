@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Edit a photograph in three steps; no key, no network.",
     "install": "Tell an assistant's program of this server; --print only shows how.",
     "uninstall": "Take this server out of an assistant's program again.",
+    "doctor": "Tell what is configured, what works, and how to mend the rest.",
     "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",
     "config": "Show the settings as they are in force.",

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -29,6 +29,12 @@ def clean(text: str) -> str:
 def answer(text: str) -> None:
     """Print text that was asked for."""
     click.echo(clean(text))
+
+
+def answer_marked(mark: str, text: str, *, color: str) -> None:
+    """Print a line that begins with a word, which is coloured where the line is drawn on a terminal."""
+    drawn = click.style(mark, fg=color) if _may_draw(sys.stdout) else mark
+    click.echo(drawn + clean(text))
 
 
 def answer_path(path: Path) -> None:
@@ -56,9 +62,13 @@ def tell_failure(failure: Failure, *, as_json: bool, fields: Mapping[str, Any] |
 
 def stderr_is_terminal() -> bool:
     """Whether moving pictures may be drawn: a terminal that can, and nobody asked for none (no-color.org)."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _may_draw(sys.stderr)
 
 
 def may_ask() -> bool:
     """Whether a person can be asked: both the question and the answer pass a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _may_draw(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

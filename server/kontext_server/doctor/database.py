@@ -1,0 +1,71 @@
+"""The database, the pictures that it names, and the jobs that nobody has ended.
+
+What it is not: a store; nothing is made, migrated or moved. Above: checkup. Below: the store's own questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.to_thread
+
+from kontext_server.doctor.case import Case
+from kontext_server.doctor.findings import Finding, fail, ok, warn
+from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.errors import KontextError
+from kontext_tools.stores.sqlite_health import KNOWN, Leftovers, SqliteHealth
+
+NEWEST = 200
+"""So many pictures are looked for: a walk over all of them takes long, and what was moved away was moved as a whole."""
+
+TOLD = 3
+
+
+async def look(case: Case) -> Sequence[Finding]:
+    """Look at the database and, where it is sound, at what it tells."""
+    return await anyio.to_thread.run_sync(lambda: _look(case))
+
+
+def _look(case: Case) -> Sequence[Finding]:
+    path = case.read.kontext_data_dir / "kontext.db"
+    if not path.exists():
+        return [ok("database", "none yet: it is made at the first start")]
+    health = SqliteHealth(path, busy_s=case.locked_s)
+    try:
+        version = health.version()
+        leftovers = health.leftovers(now=case.clock.now())
+        newest = health.newest_blobs(limit=NEWEST)
+    except KontextError as error:
+        failure = error.failure
+        return [fail("database", failure.message.removesuffix("."), failure.fix)]
+    sound = f"sound, schema {version}"
+    migrated = "" if version == KNOWN else f"; the next start brings it to {KNOWN}"
+    return [ok("database", sound + migrated), *_pictures(case, newest), *_jobs(leftovers)]
+
+
+def _pictures(case: Case, newest: Sequence[str]) -> Sequence[Finding]:
+    blobs = FileBlobs(case.read.kontext_data_dir)
+    gone = [key for key in newest if (path := blobs.path(key)) is None or not path.is_file()]
+    if not gone:
+        return [ok("pictures", f"the newest {len(newest)} are all here" if newest else "none yet")]
+    cause = f"{len(gone)} of the newest {len(newest)} are not in the data folder: {_few(gone)}"
+    return [warn("pictures", cause, "Put them back under their names, from a backup; they are never served otherwise.")]
+
+
+def _jobs(leftovers: Leftovers) -> Sequence[Finding]:
+    running = {status: count for status, count in leftovers.running.items() if status != "unknown"}
+    told = ", ".join(f"{count} {status}" for status, count in sorted(running.items()))
+    lines = [ok("jobs", f"{told}: a running server brings them to their end" if told else "none is under way")]
+    if leftovers.stale:
+        cause = f"{leftovers.stale} about to go out when their program ended: whether they did is not known"
+        lines.append(warn("stale sends", cause, "Start a server: it tells them as unknown, and sends nothing again."))
+    if leftovers.unknown:
+        cause = f"{len(leftovers.unknown)} may have been charged: {_few(leftovers.unknown)}"
+        mend = "Look at the provider's list, then: kontext jobs --resolve JOB charged|not-charged"
+        lines.append(warn("unknown jobs", cause, mend))
+    return lines
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return ", ".join(names[:TOLD]) + more
