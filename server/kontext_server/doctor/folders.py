@@ -55,7 +55,8 @@ def _data(case: Case) -> Sequence[Finding]:
 def _space(case: Case) -> Sequence[Finding]:
     place = _nearest(case.read.kontext_data_dir)
     free = case.free_bytes(place)
-    told, mend = f"{free / 1e9:.1f} GB are free at {place}", "Free space there, or set KONTEXT_DATA_DIR elsewhere."
+    amount = f"{free / 1e9:.1f} GB" if free >= WARN_BYTES else f"{free / 1e6:.0f} MB"
+    told, mend = f"{amount} are free at {place}", "Free space there, or set KONTEXT_DATA_DIR elsewhere."
     if free < FAIL_BYTES:
         return [fail("space", f"{told}: a paid picture could not be kept", mend)]
     return [warn("space", told, mend) if free < WARN_BYTES else ok("space", told)]
@@ -72,7 +73,7 @@ def _rights(case: Case) -> Sequence[Finding]:
         return []
     names = ", ".join(path.name if path != folder else "the folder itself" for path, _ in open_)
     mend = " && ".join(f"chmod {mode} '{path}'" for path, mode in open_)
-    return [warn("privacy", f"other users of this machine may read in the data folder: {names}", mend)]
+    return [warn("privacy", f"rights in the data folder let other users of this machine in: {names}", mend)]
 
 
 def _place(case: Case) -> Sequence[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-PREFIXES: Mapping[str, str] = {"core.today": "cdt_", "runflow": "rf_", "replicate": "r8_"}
+PREFIXES: Mapping[str, str] = {"core.today": "cdt_", "runflow": "rf_live_", "replicate": "r8_"}
 """How keys begin where the vendor's own pages show it (read 2026-11-20); the others' follow no published rule."""
 
 MIN_CHARS = 8
@@ -17,8 +17,8 @@ MAX_CHARS = 1000
 _QUOTES = ("'", '"', "`", "\u2018", "\u2019", "\u201c", "\u201d")
 _REFERENCE = re.compile(r"\$\{.*\}|\$\w+|%\w+%|\{\{.*\}\}|op://.*")
 _PLACEHOLDER = re.compile(
-    r"<.*>|\[.*\]|[x*.]{3,}|.*\byour\b.*|your[_-].*|my[_-](?:api|key|token|secret).*|.*api[_-]?key.*|.*placeholder.*|"
-    r".*change[_-]?me.*|(?:paste|insert|enter)[_ -].*|todo|none|null|undefined",
+    r"<.*>|\[.*\]|(?:\w{2,8}_)?[x*.\u2026]+|(?:.*[^a-z])?your(?:[^a-z].*)?|my[_-](?:api|key|token|secret).*|"
+    r".*api[_-]?key.*|.*placeholder.*|.*change[_-]?me.*|(?:paste|insert|enter)[_ -].*|todo|none|null|undefined",
     re.IGNORECASE,
 )
 
