@@ -35,7 +35,7 @@ def case(home: Path) -> MakeCase:
 
     def make(settings: dict[str, Any] | None = None, **facts: Any) -> Case:
         given = {"kontext_data_dir": home / "data"} | {name.lower(): value for name, value in (settings or {}).items()}
-        named: dict[str, Any] = {"environment": {}, "mounts": home / "no mounts"} | facts
+        named: dict[str, Any] = {"environment": dict[str, str](), "mounts": home / "no mounts"} | facts
         return Case(settings=load(**given), **named)
 
     return make
