@@ -10,7 +10,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Case:
         clock: this machine's.
         patience_s: for one provider.
         locked_s: for another's lock on the database.
+        needs_of: gives what a distribution requires, or raises PackageNotFoundError.
         version_of: gives the installed version of a distribution.
         free_bytes: gives the space that is left at a folder.
         mounts: the system's list of mounted file systems, where it has one.
@@ -56,6 +57,7 @@ class Case:
     clock: Clock = field(default_factory=SystemClock)
     patience_s: float = PATIENCE_S
     locked_s: float = LOCKED_S
+    needs_of: Callable[[str], Sequence[str] | None] = importlib.metadata.requires
     version_of: Callable[[str], str] = importlib.metadata.version
     free_bytes: Callable[[Path], int] = free_bytes
     mounts: Path = Path("/proc/mounts")

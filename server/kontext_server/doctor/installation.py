@@ -39,7 +39,7 @@ def _python(case: Case) -> Finding:
 
 def _packages(case: Case) -> Finding:
     try:
-        wanted = importlib.metadata.requires(DISTRIBUTION) or []
+        wanted = case.needs_of(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         return warn("packages", "kontext runs from its sources and is not installed as a package", REINSTALL)
     misfits: list[str] = []

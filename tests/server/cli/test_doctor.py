@@ -12,6 +12,8 @@ import pytest
 from click.testing import Result
 from inline_snapshot import snapshot
 
+from kontext_server import doctor
+from kontext_server.doctor import checkup
 from kontext_server.simulator.serve import Running
 from kontext_tools.choosing import KEY_VARIABLES
 from support.canary import Hit, Told, canary
@@ -20,6 +22,7 @@ Invoke = Callable[..., Result]
 Kontext = Callable[..., subprocess.CompletedProcess[str]]
 OnTerminal = Callable[..., tuple[int, str, str]]
 
+PAGE = Path(__file__).parents[3] / "docs" / "troubleshooting.md"
 PLANTED = "zqxj81kfwm"
 BEGINNINGS = {"core.today": "cdt_", "runflow": "rf_live_", "replicate": "r8_"}
 
@@ -89,6 +92,15 @@ def test_what_is_to_be_mended_stands_below_its_line(
         ]
     )
     assert (ended.exit_code, ended.stderr) == (0, "Nothing failed, 1 warning.\n")
+    assert "\n".join(told[at : at + 2]) in PAGE.read_text("utf-8")
+
+
+def test_the_page_about_trouble_explains_every_line_there_is() -> None:
+    sources = "".join(path.read_text("utf-8") for path in Path(doctor.__file__).parent.glob("*.py"))
+    names = set(re.findall(r'\b(?:ok|warn|fail)\(\s*"([^"]+)"|\bname(?:, \w+)* = "([^"]+)"|REST = "([^"]+)"', sources))
+    told = {name for groups in names for name in groups if name} | {check.name for check in checkup.CHECKS}
+    assert len(told) > 20
+    assert [name for name in sorted(told) if f"`{name}`" not in PAGE.read_text("utf-8")] == []
 
 
 def test_as_json_it_is_one_ascii_object_of_the_same_lines(invoke: Invoke, home: Path) -> None:

@@ -59,6 +59,14 @@ async def test_a_missing_package_is_named(case: MakeCase) -> None:
     assert (await told(case, version_of=version_of))["packages"] == ("fail", "httpx2 is missing")
 
 
+async def test_sources_that_are_not_installed_are_a_warning(case: MakeCase) -> None:
+    def needs_of(_: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError
+
+    told_of = (await told(case, needs_of=needs_of))["packages"]
+    assert told_of == ("warn", "kontext runs from its sources and is not installed as a package")
+
+
 def test_our_own_bounds_are_of_the_two_kinds_that_are_read() -> None:
     needed = [line for line in importlib.metadata.requires("kontext-tool-server") or [] if "extra ==" not in line]
     assert [line for line in needed if not re.fullmatch(r"[a-z0-9-]+(<|>=)[0-9.]+,(<|>=)[0-9.]+", line)] == []

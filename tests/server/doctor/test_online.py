@@ -238,7 +238,10 @@ async def test_the_proxy_is_the_way(case: MakeCase) -> None:
 async def test_a_proxy_that_refuses_or_is_not_there_is_told_as_such(case: MakeCase) -> None:
     with canary(always(403)) as proxy:
         refused = await of_replicate(case, "https://nowhere.invalid/v1", KONTEXT_PROXY=proxy.base_url)
-    gone = await of_replicate(case, "https://nowhere.invalid/v1", KONTEXT_PROXY=f"http://127.0.0.1:{closed_port()}")
+    gone = await of_replicate(
+        case, "https://nowhere.invalid/v1", KONTEXT_PROXY=f"http://ann:zqxj0123@127.0.0.1:{closed_port()}"
+    )
+    assert "zqxj" not in repr([refused, gone])
     assert [shown(refused), shown(gone)] == snapshot(
         [
             (
