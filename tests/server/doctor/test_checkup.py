@@ -70,16 +70,21 @@ async def test_each_check_names_itself_once() -> None:
     assert len({check.name for check in CHECKS}) == len(CHECKS)
 
 
-async def test_our_server_lists_its_tools_in_both_eras_and_moves_no_job(
-    case: MakeCase, home: Path, simulator: Running
-) -> None:
-    """A job that is due lies in the store: any engine on it would send it."""
-    store = SqliteStore(home / "data" / "kontext.db")
-    await store.open()
-    await admit(store, a_job(owner=LOCAL_OWNER, provider="core.today"))
-    await store.close()
+async def test_our_server_lists_its_tools_in_both_eras_and_sends_nothing(case: MakeCase, simulator: Running) -> None:
     with anyio.fail_after(WITHIN_S):
         (line,) = await serving.look(case(dict(simulator.settings_of("core.today"))))
     assert line.status == "ok"
     assert line.cause.startswith("7 tools, ") and line.cause.endswith(" characters, in both protocol eras")
     assert simulator.state.journal.entries() == []
+
+
+async def test_our_server_is_tried_away_from_the_persons_own_jobs(case: MakeCase, home: Path) -> None:
+    """A server on their store would take up what is due, and that may cost."""
+    store = SqliteStore(home / "data" / "kontext.db")
+    await store.open()
+    await admit(store, a_job(owner=LOCAL_OWNER, provider="sandbox"))
+    await store.close()
+    before = {path.name: path.read_bytes() for path in (home / "data").iterdir()}
+    with anyio.fail_after(WITHIN_S):
+        await serving.look(case())
+    assert {path.name: path.read_bytes() for path in (home / "data").iterdir()} == before

@@ -216,6 +216,13 @@ async def test_a_host_that_never_answers_is_waited_for_no_longer_than_allowed(ca
         )
 
 
+async def test_a_host_that_drips_is_waited_for_no_longer_either(case: MakeCase, simulator: Running) -> None:
+    drip = {"wire": "replicate", "on": "get", "fault": "slow_body", "interval": 0.05, "times": "always"}
+    simulator.state.script(drip)
+    line = await of_replicate(case, f"{simulator.base_url}/replicate/v1", patience_s=0.2)
+    assert line.cause == "127.0.0.1 is not reached: no answer comes in time"
+
+
 async def test_hosts_are_asked_at_once_and_one_in_trouble_hides_no_other(case: MakeCase) -> None:
     with silent() as base_url, canary(knows(KEY)) as host:
         silence = {"FAL_KEY": "zqxj0123456789", "FAL_BASE_URL": base_url}

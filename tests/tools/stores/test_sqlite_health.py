@@ -115,6 +115,23 @@ async def test_a_database_that_another_process_holds_is_busy(tmp_path: Path) -> 
     holder.close()
 
 
+async def test_a_server_that_starts_under_a_look_makes_no_damage_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "kontext.db"
+    await (await filled(path)).close()
+    writer = sqlite3.connect(path, isolation_level=None)
+    asked: list[int] = []
+
+    def question(db: sqlite3.Connection) -> int:
+        asked.append(1)
+        if len(asked) == 1:
+            writer.execute("DELETE FROM gates")
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return int(db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0])
+
+    assert SqliteHealth(path)._ask(question) == 3  # pyright: ignore[reportPrivateUsage]  # the moment is a test's alone
+    writer.close()
+
+
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(StorageFull):
         SqliteHealth(tmp_path / "kontext.db").version()

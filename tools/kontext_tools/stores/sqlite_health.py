@@ -8,8 +8,7 @@ What it is not: a store (`sqlite`). Above: the server's doctor. Below: sqlite_fi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,16 +64,15 @@ class SqliteHealth:
         return self._ask(lambda db: _newest_blobs(db, limit))
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        logged = self._logged
         try:
             try:
-                with self._attached() as db:
-                    return question(db)
+                return self._answer(question, logged=logged)
             except sqlite3.Error:
-                if not self._logged:
+                if logged or not self._logged:
                     raise
                 # Another process began to write meanwhile; a second look takes its log into account.
-                with self._attached() as db:
-                    return question(db)
+                return self._answer(question, logged=True)
         except sqlite3.Error as error:
             raise translated(error) from error
 
@@ -82,13 +80,12 @@ class SqliteHealth:
     def _logged(self) -> bool:
         return self._path.with_name(f"{self._path.name}-wal").exists()
 
-    @contextmanager
-    def _attached(self) -> Generator[sqlite3.Connection]:
+    def _answer(self, question: Callable[[sqlite3.Connection], T], *, logged: bool) -> T:
         # Without a log nobody writes, and SQLite need not lay its own two files beside: they would stay.
-        how = "mode=ro" if self._logged else "mode=ro&immutable=1"
+        how = "mode=ro" if logged else "mode=ro&immutable=1"
         db = sqlite3.connect(f"{self._path.absolute().as_uri()}?{how}", uri=True, timeout=self._busy_s)
         try:
-            yield db
+            return question(db)
         finally:
             db.close()
 
