@@ -12,6 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from kontext_tools import provenance
+from kontext_tools.blobs import keys
 from kontext_tools.edits import Edit
 from kontext_tools.errors import SourceNotAllowed
 from kontext_tools.guard import Guard
@@ -30,7 +31,7 @@ ENDED = (SendState.COMPLETED, SendState.FAILED)
 
 
 def _beside(folder: Path, job: Job, n: int = 1) -> dict[str, Any]:
-    path = folder / provenance.key(job.id, n)
+    path = folder / keys.facts(job.id, n)
     assert path.stat().st_mode & 0o777 == 0o600
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     named = (facts["ref"], facts["uri"], facts["sha256"])

@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from kontext_tools import changes, images, provenance
+from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
 from kontext_tools.clocks import Clock
@@ -151,7 +152,7 @@ class Archive:
             try:
                 await self._receive(remote, temporary)
                 facts = await self._proven(remote, temporary)
-                key = f"images/{job.id}-{n}.{facts.extension}"
+                key = keys.image(job.id, n, facts.extension)
                 await self._blobs.keep(temporary, key)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -160,7 +161,7 @@ class Archive:
             source = await self._originals.copy(job)
             change = await self._change(source, output)
             beside = provenance.facts(job, send, output, source=source, change=change, kept_at=self._clock.now())
-            await self._blobs.write(provenance.key(job.id, n), beside)
+            await self._blobs.write(keys.facts(job.id, n), beside)
         except StorageFull as full:
             paid = Billed.NO if send.price.amount == 0 else Billed.YES
             raise _NotNow(replace(full.failure, billed=paid, job_id=job.id)) from full

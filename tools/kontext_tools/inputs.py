@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.data_uris import is_data_uri
 from kontext_tools.errors import InvalidArgument, Refusal, UnknownRef
@@ -127,7 +128,7 @@ class Inputs:
         """Give the reference that a path of one of our own results stands for."""
         key = self._blobs.key_of(path)
         # The facts that lie beside a picture are no picture.
-        if key is None or not key.startswith("images/") or PurePosixPath(key).suffix[1:] not in EXTENSIONS.values():
+        if key is None or not key.startswith(keys.IMAGES) or PurePosixPath(key).suffix[1:] not in EXTENSIONS.values():
             return None
         job_id, _, n = PurePosixPath(key).stem.rpartition("-")
         return parse_ref(f"{job_id}/{n}")

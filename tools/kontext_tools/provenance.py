@@ -22,11 +22,6 @@ EDITED = "compositeWithTrainedAlgorithmicMedia"
 """Words of IPTC's vocabulary `digitalsourcetype` (cv.iptc.org/newscodes/digitalsourcetype, read 2026-11)."""
 
 
-def key(job_id: str, n: int) -> str:
-    """Give the blob key of the facts of a job's image: beside the picture, with its name."""
-    return f"images/{job_id}-{n}.json"
-
-
 def facts(
     job: Job, send: Send, output: Output, *, source: Source | None, change: Change | None, kept_at: datetime
 ) -> bytes:

@@ -13,12 +13,12 @@ from contextlib import suppress
 import anyio.to_thread
 
 from kontext_tools import images
+from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
+from kontext_tools.blobs.keys import THUMB_PX
 from kontext_tools.errors import KontextError, ResultInvalid, SourceTooLarge, SourceUnreadable
 from kontext_tools.formats import WEBP
 from kontext_tools.images import ImageFacts
-
-THUMB_PX = 256
 
 
 class Shelf:
@@ -29,7 +29,7 @@ class Shelf:
 
     async def keep_source(self, data: bytes, facts: ImageFacts) -> str:
         """Keep a cleaned source by its sha-256; give its key. Raises `StorageFull`."""
-        key = f"sources/{facts.sha256}.{facts.extension}"
+        key = keys.source(facts.sha256, facts.extension)
         if await self._unchanged(key, facts) is None:
             await self._blobs.write(key, data)
         return key
@@ -58,7 +58,7 @@ class Shelf:
             ResultInvalid: the picture was changed or removed since.
         """
         data = await self.read(key, facts)
-        kept_under = f"thumbs/{facts.sha256}-{THUMB_PX}.webp"
+        kept_under = keys.thumb(facts.sha256)
         kept = await self._blobs.read(kept_under)
         if kept is not None and await anyio.to_thread.run_sync(_is_thumbnail, kept):
             return kept
