@@ -23,6 +23,7 @@ from kontext_tools.budget import Caps
 from kontext_tools.choosing import auto_order
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
+from kontext_tools.forgetting import Forgetting
 from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
@@ -40,6 +41,7 @@ from kontext_tools.steps import Steps
 from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
+from kontext_tools.trash import Trash
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
@@ -112,15 +114,16 @@ def build(
         zone: whose days `today` means; the machine's own where there is one user, on it.
     """
     clock, random = clock or SystemClock(), random or Random()  # noqa: S311  # ids are not secrets, jitter neither
+    zone = zone or (LocalZone() if address_of is None else UTC)
     data_dir = settings.kontext_data_dir
     redact = Redactor(settings.secrets)
     http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact)
     store, blobs = SqliteStore(data_dir / "kontext.db"), FileBlobs(data_dir)
     roots = [] if address_of is not None else None if any_file else settings.image_roots
     sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
-    shelf = Shelf(blobs)
+    shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, output_dir=settings.kontext_output_dir)
+    archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=settings.kontext_output_dir)
     providers = configured(settings, http, data_dir)
     order = auto_order(list(providers), settings.kontext_provider)
     caps = Caps(
@@ -142,7 +145,8 @@ def build(
         serving=serving,
         admitting=admitting,
         inputs=inputs,
-        gallery=Gallery(store, inputs, shelf, clock, zone=zone or (LocalZone() if address_of is None else UTC)),
+        gallery=Gallery(store, inputs, shelf, clock, zone=zone),
+        forgetting=Forgetting(store, trash, clock, zone=zone),
         clock=clock,
     )
     path_of = _nowhere if address_of is not None else blobs.path

@@ -19,6 +19,7 @@ from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
+from kontext_tools.forgetting import Forgetting
 from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
@@ -34,6 +35,7 @@ from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
 from kontext_tools.stores.sqlite import BUSY_S, SqliteStore
 from kontext_tools.studio import Studio
+from kontext_tools.trash import Trash
 from kontext_tools.views import Call, Quote, View
 from support.fake_clock import FakeClock
 
@@ -125,9 +127,9 @@ async def workshop(
     http = Http(guard=guard)
     store, blobs = SqliteStore(folder / "kontext.db", busy_s=busy_s), FileBlobs(folder)
     sources = Sources(http, roots=roots)
-    shelf = Shelf(blobs)
+    shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, output_dir=output_dir)
+    archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=output_dir)
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
     steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps)
@@ -145,6 +147,7 @@ async def workshop(
         admitting=admitting,
         inputs=inputs,
         gallery=Gallery(store, inputs, shelf, clock, zone=zone),
+        forgetting=Forgetting(store, trash, clock, zone=zone),
         clock=clock,
     )
     made = Workshop(

@@ -31,6 +31,7 @@ from kontext_tools.originals import Originals
 from kontext_tools.providers.base import RemoteOutput
 from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import JobNews
+from kontext_tools.trash import Trash
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Archive:
         originals: Originals,
         http: Http,
         clock: Clock,
+        trash: Trash,
         *,
         output_dir: Path | None = None,
     ) -> None:
@@ -98,11 +100,13 @@ class Archive:
         self._originals = originals
         self._http = http
         self._clock = clock
+        self._trash = trash
         self._output_dir = output_dir
 
     async def sweep(self) -> None:
-        """Remove what dead processes left half-written."""
+        """Remove what dead processes left half-written, or half deleted."""
         await self._blobs.sweep()
+        await self._trash.empty()
 
     async def keep(self, job: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
         """Make a send's outputs files, each whole before it counts; one that fails does not lose the others."""

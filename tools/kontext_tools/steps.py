@@ -62,7 +62,7 @@ class Steps:
         )
 
     async def sweep(self) -> None:
-        """Remove what dead processes left half-written."""
+        """Remove what dead processes left half-written, or half deleted."""
         await self._archive.sweep()
 
     async def drive(self, claim: Claim) -> None:

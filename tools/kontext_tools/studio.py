@@ -21,19 +21,21 @@ from kontext_tools.budget import Spending, Unit
 from kontext_tools.clocks import Clock
 from kontext_tools.edits import Edit
 from kontext_tools.engine import Engine
-from kontext_tools.errors import InvalidArgument, KontextError, NotFound
+from kontext_tools.errors import InvalidArgument, KontextError
 from kontext_tools.finding import Search
 from kontext_tools.fitting import Fitted
+from kontext_tools.forgetting import Forgetting, Forgotten, OnGone
 from kontext_tools.gallery import Finds, Gallery, Picture
 from kontext_tools.inputs import Inputs, require_prompt
 from kontext_tools.jobs import Job, JobStatus, SendState
 from kontext_tools.lineage import Lineage
+from kontext_tools.lookup import find_job
 from kontext_tools.planner import Planner
 from kontext_tools.planning import Asked, Planning, not_a_plan
 from kontext_tools.providers.base import Offer
-from kontext_tools.references import nearest, parse_ref
 from kontext_tools.serving import Serving
 from kontext_tools.stores.base import Store
+from kontext_tools.stores.forgets import Going, Old
 from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.repeats import same_key
 from kontext_tools.views import Call, Quote, View, eta_s
@@ -57,6 +59,7 @@ class Studio:
         admitting: Admitting,
         inputs: Inputs,
         gallery: Gallery,
+        forgetting: Forgetting,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -67,6 +70,7 @@ class Studio:
         self._admitting = admitting
         self._inputs = inputs
         self._gallery = gallery
+        self._forgetting = forgetting
         self._clock = clock
         self._waits = True
 
@@ -111,7 +115,7 @@ class Studio:
         Raises:
             NotFound: no such job of this owner.
         """
-        job = await self._job(call.owner, job_id)
+        job = await find_job(self._store, call.owner, job_id)
         for part in _jobs_of(job):
             if any(send.failure is not None for send in part.sends if not send.state.ended):
                 # It waits for space on the disk: the person who asks may just have made some.
@@ -125,7 +129,7 @@ class Studio:
         Raises:
             NotFound: no such job of this owner.
         """
-        return self._view(await self._job(owner, job_id))
+        return self._view(await find_job(self._store, owner, job_id))
 
     async def cancel_job(self, job_id: str, call: Call) -> tuple[View, str]:
         """Cancel a job; give it and the outcome: `cancelled`, `cannot_cancel` or `already_ended`.
@@ -133,7 +137,7 @@ class Studio:
         Raises:
             NotFound: no such job of this owner.
         """
-        job = await self._job(call.owner, job_id)
+        job = await find_job(self._store, call.owner, job_id)
         if job.status.ended:
             outcome = "cannot_cancel" if job.status is JobStatus.UNKNOWN else "already_ended"
             return self._view(job), outcome
@@ -176,7 +180,7 @@ class Studio:
             NotFound: no such job of this owner.
             InvalidArgument: it is not unknown.
         """
-        job = await self._job(owner, job_id)
+        job = await find_job(self._store, owner, job_id)
         if not any(send.state is SendState.UNKNOWN for send in job.sends):
             lost = [part.id for part in _jobs_of(job) if part.status is JobStatus.UNKNOWN]
             raise InvalidArgument(
@@ -187,6 +191,22 @@ class Studio:
                 field="job_id",
             )
         return self._view(await self._store.resolve(owner, job.id, charged=charged, now=self._clock.now()) or job)
+
+    async def to_delete(self, owner: str, names: Sequence[str]) -> Going:
+        """Give what goes with jobs that a person names. Raises `NotFound`, `InvalidArgument` where one must stay."""
+        return await self._forgetting.meant(owner, names)
+
+    async def delete(self, owner: str, job_ids: Sequence[str]) -> Forgotten:
+        """Delete jobs that ended, all or none; only a person decides that. Raises `NotFound`, `InvalidArgument`."""
+        return await self._forgetting.forget(owner, job_ids)
+
+    async def to_prune(self, owner: str, older_than: str) -> Old:
+        """Give what can go of all that ended before a moment, such as `90d`. Raises `InvalidArgument`."""
+        return await self._forgetting.old(owner, older_than)
+
+    async def prune(self, owner: str, old: Old, on_gone: OnGone) -> Forgotten:
+        """Delete what was found to be old; only a person decides that."""
+        return await self._forgetting.prune(owner, old, on_gone)
 
     async def usage(self, owner: str, *, days: int = 30) -> tuple[Sequence[Spending], Mapping[Unit, Decimal]]:
         """Give what was spent or reserved by day and provider, and what is left of today's budget by unit."""
@@ -258,23 +278,10 @@ class Studio:
         return View(job=job, joined=joined, eta_s=None if job.status.ended else eta_s(job, typical, now), at=now)
 
     async def _plan(self, owner: str, job_id: str) -> Job:
-        job = await self._job(owner, job_id, field="resume_job_id")
+        job = await find_job(self._store, owner, job_id, field="resume_job_id")
         if job.plan is None:
             raise not_a_plan(job)
         return job
-
-    async def _job(self, owner: str, text: str, *, field: str = "job_id") -> Job:
-        ref = parse_ref(text)
-        job = None if ref is None else await self._store.job(owner, ref.job_id)
-        if job is not None:
-            return job
-        near = nearest(text, await self._store.recent_ids(owner))
-        fix = (
-            f"Call again with {field} one of: {', '.join(near)}."
-            if near
-            else "Make a job first: it answers with its id."
-        )
-        raise NotFound("No job has that id.", fix=fix, field=field)
 
 
 _IN_DOUBT = (SendState.QUEUED, SendState.INTENT)

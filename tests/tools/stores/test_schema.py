@@ -29,6 +29,7 @@ def test_an_empty_database_gets_every_table(db: sqlite3.Connection) -> None:
     assert tables(db) == snapshot(
         [
             "answers",
+            "forgotten",
             "gates",
             "image_words",
             "image_words_config",
@@ -44,6 +45,7 @@ def test_an_empty_database_gets_every_table(db: sqlite3.Connection) -> None:
             "runs",
             "sends",
             "tasks",
+            "trash",
         ]
     )
     assert schema.version_of(db) == len(schema.MIGRATIONS)

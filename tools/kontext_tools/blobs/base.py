@@ -7,6 +7,7 @@ sources. Below: errors. Implemented by `files` (one machine) and, later, S3.
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +43,14 @@ class Blobs(Protocol):
 
     def key_of(self, path: Path) -> str | None:
         """Give the key of a path that lies within the blobs, else `None`."""
+        ...
+
+    async def remove(self, keys: Collection[str]) -> frozenset[str]:
+        """Remove what these keys hold, if they hold anything; it is gone for good when this returns.
+
+        Returns:
+            Those that could not be removed.
+        """
         ...
 
     async def sweep(self) -> None:

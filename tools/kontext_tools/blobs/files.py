@@ -5,10 +5,11 @@ Above: app, engine, studio. Below: errors. Files 0600, folders 0700.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,8 @@ from kontext_tools.blobs.base import storage_failure
 from kontext_tools.folders import make_private
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 STALE_TEMPORARY_S = 3600.0
 """A temporary file that nobody has touched for so long belongs to no living process: a download takes minutes."""
@@ -83,6 +86,18 @@ class FileBlobs:
             return None
         return inside.as_posix()
 
+    async def remove(self, keys: Collection[str]) -> frozenset[str]:
+        """Remove the files of keys, durable; give those that could not be removed."""
+
+        def remove() -> frozenset[str]:
+            left = {key for key in keys if not _unlinked(self._path(key))}
+            for folder in {self._path(key).parent for key in keys}:
+                if folder.is_dir():
+                    _sync_folder(folder)
+            return frozenset(left)
+
+        return await _in_thread(remove)
+
     async def sweep(self) -> None:
         """Remove temporary files that nobody writes any more."""
 
@@ -105,6 +120,15 @@ class FileBlobs:
         temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
+
+
+def _unlinked(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("a deleted file is still there: %s", error.strerror)
+        return False
+    return True
 
 
 def _sweep_if_stale(path: Path) -> None:

@@ -21,6 +21,7 @@ from kontext_tools.changes import Change
 from kontext_tools.jobs import Job, Output, Send, Source
 from kontext_tools.references import Ref
 from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
+from kontext_tools.stores.forgets import ForgetStore
 from kontext_tools.stores.journal import Journal
 from kontext_tools.stores.plans import Admission as Admission
 from kontext_tools.stores.plans import PlanStore
@@ -94,7 +95,7 @@ class Handover:
     warning: str
 
 
-class Store(PlanStore, TaskStore, Journal, Protocol):
+class Store(PlanStore, TaskStore, ForgetStore, Journal, Protocol):
     """Where jobs, their sends, their images, tasks and the ledger live."""
 
     async def open(self) -> None:

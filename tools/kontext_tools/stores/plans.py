@@ -46,6 +46,7 @@ class PlanStore(Protocol):
 
         Raises:
             OutcomeUnknown, BudgetExceeded, ConfirmationNeeded, LookupError: as `Store.admit` says.
+            NotFound: a run that it takes over was deleted meanwhile.
         """
         ...
 

@@ -25,6 +25,7 @@ from kontext_tools.plans import Part, Plan, Step
 P = ParamSpec("P")
 T = TypeVar("T")
 
+NO_BEFORE = "The picture that it was made from was deleted, so there is no 'before'."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -142,6 +143,18 @@ def job_doc(job: Job) -> str:
         },
         ensure_ascii=False,
     )
+
+
+def without_before(doc: str) -> str:
+    """Give a job's document without the picture that it started from, for that was deleted; a damaged one as it is."""
+    try:
+        data: dict[str, Any] = json.loads(doc)
+        kind = data["source"]["kind"]
+        warnings = [*data["warnings"], NO_BEFORE]
+    except (ValueError, TypeError, KeyError):
+        return doc
+    source = source_to_dict(Source(kind=SourceKind(kind)))
+    return json.dumps({**data, "source": source, "warnings": warnings}, ensure_ascii=False)
 
 
 def damaged() -> StorageDamaged:

@@ -240,6 +240,15 @@ def m010_makers(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def m011_trash(db: sqlite3.Connection) -> None:
+    """Create the trash, keys of files whose rows are gone; and note which jobs are, for no id may come twice.
+
+    A key that comes again gets another number: who removes the file of the first takes that number out alone.
+    """
+    db.execute("CREATE TABLE trash (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL) STRICT")
+    db.execute("CREATE TABLE forgotten (job_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_jobs_sends_outputs_ledger,
     m002_gates,
@@ -251,6 +260,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m008_journal,
     m009_tasks,
     m010_makers,
+    m011_trash,
 )
 
 

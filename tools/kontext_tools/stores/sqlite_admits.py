@@ -64,6 +64,9 @@ def admit_plan(
 
 
 def _insert(db: sqlite3.Connection, job: Job) -> None:
+    if db.execute("SELECT 1 FROM forgotten WHERE job_id = ?", (job.id,)).fetchone() is not None:
+        # The ledger and burnt answers still name a deleted job by its id.
+        raise LookupError(job.id)
     parent = None if job.source is None else job.source.parent
     try:
         db.execute(

@@ -10,16 +10,26 @@ from datetime import datetime
 
 from kontext_tools import costs
 from kontext_tools.budget import Price
-from kontext_tools.errors import Cancelled, Failure
+from kontext_tools.errors import Cancelled, Failure, NotFound
 from kontext_tools.jobs import Job, Run, Send
 from kontext_tools.runs import done
 from kontext_tools.stores import records, sqlite_reads
 
 
 def record(db: sqlite3.Connection, job: Job, *, now: datetime) -> None:
-    """Make a recorded plan due, with the runs that it takes over."""
+    """Make a recorded plan due, with the runs that it takes over.
+
+    Raises:
+        NotFound: one of them was deleted meanwhile.
+    """
     db.execute("INSERT INTO plans (job_id, due_us) VALUES (?, ?)", (job.id, records.to_us(now)))
     for run in job.runs:
+        if run.job is not None and sqlite_reads.job(db, run.job.id) is None:
+            raise NotFound(
+                "The plan to go on with was deleted a moment ago; nothing was sent.",
+                fix="Call again without resume_job_id.",
+                field="resume_job_id",
+            )
         _place(db, job.id, run)
 
 

@@ -115,6 +115,9 @@ def add_news(db: sqlite3.Connection, job_id: str, news: JobNews) -> None:
     """Write what was learnt about a job; a warning is told once."""
     job = sqlite_reads.job(db, job_id)
     if job is None:
+        if news.source is not None and news.source.blob is not None:
+            # It was deleted while its source was being fetched: nothing else knows of that file.
+            db.execute("INSERT INTO trash (key) VALUES (?)", (news.source.blob,))
         return
     fresh = tuple(warning for warning in news.warnings if warning not in job.warnings)
     updated = replace(

@@ -1,0 +1,248 @@
+"""The SQLite store's deletions: the verbs of `stores.forgets`, and their statements. Above: sqlite. Below:
+sqlite_file, records.
+
+Rows are judged by their columns and by what their documents name, so that a job whose document is damaged can be
+deleted too. Triggers take an image's words out of the index and tell the journal.
+
+Every connection overwrites what it deletes (`secure_delete`). Of the index of words that is not enough: there a
+deletion is a note beside the words until both are merged. FTS5's own `secure-delete` would do without, but makes a file
+that SQLite before 3.42 cannot read, and other programs with other versions of it may open this one; so `wipe` merges
+the index, as much at a time as does not keep others waiting.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from kontext_tools.blobs import keys
+from kontext_tools.errors import NotFound
+from kontext_tools.stores import records
+from kontext_tools.stores.forgets import Going, Hold, Old, Unit, holds, refusal
+from kontext_tools.stores.sqlite_file import SqliteFile
+from kontext_tools.stores.sqlite_reads import ACTIVE
+
+MERGED_PAGES = 500
+"""So many pages of the index of words are merged in one transaction: some 20 ms."""
+_SHORT_TEXT = re.compile(r'"([^"\\]{1,80})"')
+
+
+class SqliteForgets(SqliteFile):
+    """What of the store deletes."""
+
+    async def going(self, owner: str, job_ids: Sequence[str]) -> Going:
+        """Give what would go with these jobs."""
+        return await self._read(lambda db: _of(db, owner, [one.ids for one in _units(db, owner, job_ids)]))
+
+    async def forget(self, owner: str, job_ids: Sequence[str]) -> Going:
+        """Delete jobs that ended, all or none."""
+        return await self._write(lambda db: _forget(db, owner, job_ids))
+
+    async def old(self, owner: str, *, before: datetime) -> Old:
+        """Give what can go of what ended before a moment."""
+        return await self._read(lambda db: _old(db, owner, before))
+
+    async def trash(self) -> Mapping[int, str]:
+        """Give the keys that no row refers to; one that is referred to again is taken out."""
+        dead, live = await self._read(_trash)
+        if live:
+            await self.empty_trash(live)
+        return dead
+
+    async def empty_trash(self, numbers: Collection[int]) -> None:
+        """Take keys out of the trash."""
+        rows = [(number,) for number in numbers]
+        await self._write(lambda db: db.executemany("DELETE FROM trash WHERE seq = ?", rows))
+
+    async def wipe(self) -> None:
+        """Merge the index of words and empty the log, so that the words of what was deleted are overwritten."""
+        while await self._write(_merge, durable=False):
+            pass
+        await self._empty_log()
+
+
+def _units(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> list[Unit]:
+    """Give what can be deleted with jobs, in their order; refuse where one must stay."""
+    units = [_unit(db, owner, job_id) for job_id in dict.fromkeys(job_ids)]
+    parts = {part for unit in units for part in unit.parts}
+    units = [unit for unit in units if unit.job_id not in parts]
+    going, needed = {one for unit in units for one in unit.ids}, _needed(db)
+    for unit in units:
+        held = holds(unit, going, needed)
+        if held is not None:
+            raise refusal(unit, *held)
+    return units
+
+
+def _unit(db: sqlite3.Connection, owner: str, job_id: str) -> Unit:
+    row = db.execute("SELECT ended_us FROM jobs WHERE id = ? AND owner = ?", (job_id, owner)).fetchone()
+    if row is None:
+        raise NotFound(f"{job_id} is no job (any more); nothing was deleted.", fix="See which there are: kontext jobs")
+    plan = db.execute("SELECT plan_id FROM runs WHERE job_id = ? AND carried = 0", (job_id,)).fetchone()
+    runs = db.execute("SELECT job_id, carried FROM runs WHERE plan_id = ? AND job_id IS NOT NULL", (job_id,)).fetchall()
+    parts = tuple(one for one, carried in runs if not carried)
+    heirs = {
+        heir
+        for part in parts
+        for (heir,) in db.execute("SELECT plan_id FROM runs WHERE job_id = ?", (part,)).fetchall()
+    }
+    ends = [_ended_us(db, one) for one in (job_id, *parts)]
+    known = [end for end in ends if end is not None]
+    fates = [(one, _fate(db, one)) for one in (job_id, *(run for run, _ in runs))]
+    return Unit(
+        job_id=job_id,
+        parts=parts,
+        plan_id=None if plan is None else plan[0],
+        running=next((one for one, fate in fates if fate is Hold.RUNNING), None),
+        unknown=next((one for one, fate in fates if fate is Hold.UNKNOWN), None),
+        ended_at=None if row[0] is None else records.from_us(row[0]),
+        last_ended_at=records.from_us(max(known)) if len(known) == len(ends) else None,
+        heirs=frozenset(heirs - {job_id}),
+    )
+
+
+def _ended_us(db: sqlite3.Connection, job_id: str) -> int | None:
+    row = db.execute("SELECT ended_us FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _fate(db: sqlite3.Connection, job_id: str) -> Hold | None:
+    """Give why a job by itself is none that ended for good. One with a picture may have a send that is unknown."""
+    states = {state for (state,) in db.execute("SELECT state FROM sends WHERE job_id = ?", (job_id,))}
+    if _ended_us(db, job_id) is None or states.intersection(_ACTIVE):
+        return Hold.RUNNING
+    return Hold.UNKNOWN if "unknown" in states else None
+
+
+_ACTIVE = frozenset(re.findall(r"\w+", ACTIVE))
+
+
+def _needed(db: sqlite3.Connection) -> dict[str, str]:
+    """Give the jobs whose pictures a running job or plan starts from, each with that one."""
+    running = db.execute(
+        f"""SELECT id, doc FROM jobs WHERE id IN (SELECT job_id FROM sends WHERE state IN {ACTIVE}
+            UNION SELECT job_id FROM plans WHERE due_us IS NOT NULL)"""  # noqa: S608  # constant
+    )
+    return {needed: job_id for job_id, doc in running for needed in keys.jobs_of_images_in(doc) - {job_id}}
+
+
+def _of(db: sqlite3.Connection, owner: str, units: Iterable[Sequence[str]]) -> Going:
+    """Count what goes with jobs."""
+    ids = [job_id for unit in units for job_id in unit]
+    going = set(ids)
+    images = size_bytes = children = 0
+    for job_id in ids:
+        for n, size in db.execute("SELECT n, size_bytes FROM outputs WHERE job_id = ?", (job_id,)).fetchall():
+            images, size_bytes = images + 1, size_bytes + size
+            for child in _children(db, owner, job_id, n) - going:
+                (made,) = db.execute("SELECT COUNT(*) FROM outputs WHERE job_id = ?", (child,)).fetchone()
+                children += made
+    return Going(job_ids=tuple(ids), images=images, size_bytes=size_bytes, children=children)
+
+
+def _children(db: sqlite3.Connection, owner: str, job_id: str, n: int) -> set[str]:
+    rows = db.execute("SELECT id FROM jobs WHERE owner = ? AND parent = ?", (owner, f"{job_id}/{n}"))
+    return {child for (child,) in rows}
+
+
+def _forget(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> Going:
+    units = _units(db, owner, job_ids)
+    told = _of(db, owner, [unit.ids for unit in units])
+    going = set(told.job_ids)
+    trash = set[str]()
+    for job_id in told.job_ids:
+        trash |= _keys(db, job_id)
+        for (n,) in db.execute("SELECT n FROM outputs WHERE job_id = ?", (job_id,)).fetchall():
+            for child in _children(db, owner, job_id, n) - going:
+                _orphan(db, child)
+    db.executemany("INSERT INTO trash (key) VALUES (?)", [(key,) for key in sorted(trash)])
+    _end_tasks(db, owner, going)
+    each = [(job_id,) for job_id in told.job_ids]
+    # A plan's runs before the jobs of any: they refer to these.
+    for statement in (
+        "DELETE FROM runs WHERE plan_id = ?",
+        "DELETE FROM plans WHERE job_id = ?",
+        "DELETE FROM outputs WHERE job_id = ?",
+        "DELETE FROM sends WHERE job_id = ?",
+        "DELETE FROM jobs WHERE id = ?",
+        "INSERT INTO forgotten VALUES (?)",
+    ):
+        db.executemany(statement, each)
+    return told
+
+
+def _keys(db: sqlite3.Connection, job_id: str) -> set[str]:
+    """Give the keys of all files that may be a job's alone: `_trash` says which of them are."""
+    (doc,) = db.execute("SELECT doc FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    sources = keys.sources_in(doc)
+    found = {*sources, *map(keys.thumb, sources.values())}
+    for n, blob, sha256 in db.execute("SELECT n, blob, sha256 FROM outputs WHERE job_id = ?", (job_id,)):
+        found |= {blob, keys.facts(job_id, n), keys.thumb(sha256)}
+    return found
+
+
+def _orphan(db: sqlite3.Connection, job_id: str) -> None:
+    """Let a job that stays start from nothing: the picture that it was made from goes."""
+    (doc,) = db.execute("SELECT doc FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    db.execute("UPDATE jobs SET parent = NULL, doc = ? WHERE id = ?", (records.without_before(doc), job_id))
+
+
+def _end_tasks(db: sqlite3.Connection, owner: str, going: Collection[str]) -> None:
+    """Remove the tasks that stand for a job, or asked about it before there was one: they hold its words."""
+    burnt = db.execute("SELECT nonce, job_id FROM answers").fetchall()
+    marks = {*going, *(nonce for nonce, job_id in burnt if job_id in going)}
+    tasks = db.execute("SELECT id, doc FROM tasks WHERE owner = ?", (owner,)).fetchall()
+    over = [(task_id,) for task_id, doc in tasks if not marks.isdisjoint(_SHORT_TEXT.findall(doc))]
+    db.executemany("DELETE FROM tasks WHERE id = ?", over)
+
+
+def _old(db: sqlite3.Connection, owner: str, before: datetime) -> Old:
+    rows = db.execute(
+        """SELECT id FROM jobs WHERE owner = ? AND created_us < ?
+            AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job_id = jobs.id AND carried = 0)
+            ORDER BY created_us DESC, id DESC""",
+        (owner, records.to_us(before)),
+    ).fetchall()
+    needed, going, skipped = _needed(db), set[str](), Counter[Hold]()
+    units = list[tuple[str, ...]]()
+    for (job_id,) in rows:
+        unit = _unit(db, owner, job_id)
+        if unit.ended_at is not None and unit.ended_at >= before:
+            continue
+        held = holds(unit, going, needed)
+        if held is not None:
+            skipped[held[0]] += 1
+        elif unit.last_ended_at is None or unit.last_ended_at >= before:
+            skipped[Hold.YOUNGER] += 1
+        else:
+            units.append(unit.ids)
+            going.update(unit.ids)
+    return Old(units=tuple(units), going=_of(db, owner, units), skipped=skipped)
+
+
+def _trash(db: sqlite3.Connection) -> tuple[dict[int, str], list[int]]:
+    """Give the trash apart: what no row refers to, and what one does. One pass over the rows, where there is any trash.
+
+    A thumbnail is referred to by every picture with the same bytes that is kept.
+    """
+    trash: dict[int, str] = dict(db.execute("SELECT seq, key FROM trash ORDER BY seq").fetchall())
+    if not trash:
+        return {}, []
+    wanted, live = set(trash.values()), set[str]()
+    for blob, sha256 in db.execute("SELECT blob, sha256 FROM outputs"):
+        live |= wanted.intersection((blob, keys.thumb(sha256)))
+    for (doc,) in db.execute("SELECT doc FROM jobs UNION ALL SELECT doc FROM tasks"):
+        for key, sha256 in keys.sources_in(doc).items():
+            live |= wanted.intersection((key, keys.thumb(sha256)))
+    dead = {seq: key for seq, key in trash.items() if key not in live}
+    return dead, [seq for seq, key in trash.items() if key in live]
+
+
+def _merge(db: sqlite3.Connection) -> bool:
+    """Merge a part of the index of words; whether there is more. Syntax: SQLite's FTS5, "The 'merge' Command"."""
+    before = db.total_changes
+    db.execute("INSERT INTO image_words (image_words, rank) VALUES ('merge', ?)", (-MERGED_PAGES,))
+    return db.total_changes - before > 1
