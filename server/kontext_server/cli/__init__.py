@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, str] = {
     "cancel": "Stop a job.",
     "images": "List the pictures made so far, newest first.",
     "jobs": "List the newest jobs; say what became of an unknown one.",
+    "delete": "Delete jobs with their pictures.",
+    "prune": "Delete the jobs that ended long ago.",
     "usage": "Tell what was spent, by day and provider.",
     "gallery": "Show past pictures in the browser.",
     "export": "Write a job's pictures, before and after, as one HTML file.",
