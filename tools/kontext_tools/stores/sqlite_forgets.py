@@ -124,7 +124,7 @@ def _needed(db: sqlite3.Connection) -> dict[str, str]:
     """Give the jobs whose pictures a running job or plan starts from, each with that one."""
     running = db.execute(
         f"""SELECT id, doc FROM jobs WHERE id IN (SELECT job_id FROM sends WHERE state IN {ACTIVE}
-            UNION SELECT job_id FROM plans WHERE due_us IS NOT NULL)"""  # noqa: S608  # constant
+            UNION SELECT id FROM plans JOIN jobs ON id = job_id WHERE due_us IS NOT NULL AND ended_us IS NULL)"""  # noqa: S608  # constant
     )
     return {needed: job_id for job_id, doc in running for needed in keys.jobs_of_images_in(doc) - {job_id}}
 
