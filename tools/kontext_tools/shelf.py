@@ -30,7 +30,7 @@ class Shelf:
     async def keep_source(self, data: bytes, facts: ImageFacts) -> str:
         """Keep a cleaned source by its sha-256; give its key. Raises `StorageFull`."""
         key = keys.source(facts.sha256, facts.extension)
-        if await self._unchanged(key, facts) is None:
+        if await self._unchanged(key, facts) is None or not await self._blobs.renew(key):
             await self._blobs.write(key, data)
         return key
 

@@ -4,8 +4,8 @@ What this is: the second half of a deletion, which any process can do at any tim
 leaves keys in the trash, and the next deletion or start of a server takes them. What it is not: the first half
 (`stores.forgets`). Above: archive, forgetting. Below: stores.base, blobs.base.
 
-A source that is kept anew in the moment between the last look at the rows and the removal of its file is lost to the
-job that wants it: that job fails before anything is sent, and says that its file was removed.
+A source that is wanted anew after its row went is kept (`Blobs.renew`), whether or not a row refers to it yet. One
+that was read before that moment for a job that is recorded after it is lost: that job fails before anything is sent.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Trash:
 
     async def empty(self) -> bool:
         """Remove every file that no row refers to any more; false where one could not be removed."""
-        waiting = list((await self._store.trash()).items())
+        waiting = await self._store.trash()
         whole = True
         while waiting:
-            batch, waiting = dict(waiting[:AT_ONCE]), waiting[AT_ONCE:]
-            left = await self._blobs.remove(set(batch.values()))
-            await self._store.empty_trash([number for number, key in batch.items() if key not in left])
+            batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+            left = await self._blobs.remove({one.key: one.since for one in batch})
+            await self._store.empty_trash([one for one in batch if one.key not in left])
             whole = whole and not left
         return whole

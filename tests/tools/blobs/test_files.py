@@ -6,12 +6,13 @@ import errno
 import os
 import stat
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from kontext_tools.blobs.base import storage_failure
-from kontext_tools.blobs.files import STALE_TEMPORARY_S, FileBlobs
+from kontext_tools.blobs.files import RENEWED_S, STALE_TEMPORARY_S, FileBlobs
 from kontext_tools.errors import StorageFull
 
 pytestmark = pytest.mark.anyio
@@ -175,3 +176,36 @@ async def test_sweeping_removes_what_nobody_writes_any_more_and_nothing_else(blo
 )
 def test_an_error_of_the_file_system_is_told_by_its_kind(number: int, words: str) -> None:
     assert words in str(storage_failure(OSError(number, "text of the system")))
+
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def test_what_is_removed_is_gone_and_what_was_not_there_is_as_well(blobs: FileBlobs, folder: Path) -> None:
+    await blobs.write(KEY, b"one")
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    assert await blobs.remove({KEY: ahead, "images/none.png": ahead, "nowhere/none.png": ahead}) == frozenset()
+    assert list((folder / "images").iterdir()) == []
+
+
+async def test_what_cannot_be_removed_keeps_no_other_from_being(blobs: FileBlobs, folder: Path) -> None:
+    await blobs.write(KEY, b"one")
+    (folder / "images" / "stuck.png").mkdir()
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    assert await blobs.remove({"images/stuck.png": ahead, KEY: ahead}) == {"images/stuck.png"}
+    assert await blobs.read(KEY) is None
+
+
+async def test_what_was_written_or_renewed_since_is_left_for_an_hour(
+    blobs: FileBlobs, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / KEY
+    await blobs.write(KEY, b"one")
+    assert await blobs.remove({KEY: LONG_AGO}) == {KEY}
+    os.utime(path, (0, 0))
+    assert await blobs.renew(KEY)
+    assert await blobs.remove({KEY: LONG_AGO}) == {KEY}
+    written_s = path.stat().st_mtime
+    monkeypatch.setattr(time, "time", lambda: written_s + RENEWED_S)
+    assert await blobs.remove({KEY: LONG_AGO}) == frozenset()
+    assert not await blobs.renew(KEY)

@@ -89,7 +89,7 @@ async def there(store: SqliteStore) -> set[str]:
 
 
 async def trash(store: SqliteStore) -> list[str]:
-    return sorted((await store.trash()).values())
+    return sorted(one.key for one in await store.trash())
 
 
 async def test_a_job_goes_with_its_pictures_and_its_words_and_its_money_stays(store: SqliteStore) -> None:

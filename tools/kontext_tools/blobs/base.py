@@ -7,7 +7,8 @@ sources. Below: errors. Implemented by `files` (one machine) and, later, S3.
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -45,11 +46,19 @@ class Blobs(Protocol):
         """Give the key of a path that lies within the blobs, else `None`."""
         ...
 
-    async def remove(self, keys: Collection[str]) -> frozenset[str]:
-        """Remove what these keys hold, if they hold anything; it is gone for good when this returns.
+    async def renew(self, key: str) -> bool:
+        """Note that what a key holds is wanted anew, so that `remove` leaves it; false where it holds nothing."""
+        ...
+
+    async def remove(self, keys: Mapping[str, datetime]) -> frozenset[str]:
+        """Remove what keys hold, if they hold anything; it is gone for good when this returns.
+
+        Args:
+            keys: each with a moment, UTC, by the machine's own clock: what was written or renewed since is left for an
+                hour, for somebody means to refer to it.
 
         Returns:
-            Those that could not be removed.
+            Those that were left, or could not be removed.
         """
         ...
 

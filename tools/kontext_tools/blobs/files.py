@@ -9,8 +9,9 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+RENEWED_S = 3600.0
+"""So long what was written or renewed since it became trash is left: a call that read it records its job in seconds."""
 STALE_TEMPORARY_S = 3600.0
 """A temporary file that nobody has touched for so long belongs to no living process: a download takes minutes."""
 
@@ -86,11 +89,23 @@ class FileBlobs:
             return None
         return inside.as_posix()
 
-    async def remove(self, keys: Collection[str]) -> frozenset[str]:
-        """Remove the files of keys, durable; give those that could not be removed."""
+    async def renew(self, key: str) -> bool:
+        """Set a file's time to now."""
+
+        def renew() -> bool:
+            try:
+                os.utime(self._path(key))
+            except FileNotFoundError:
+                return False
+            return True
+
+        return await _in_thread(renew)
+
+    async def remove(self, keys: Mapping[str, datetime]) -> frozenset[str]:
+        """Remove the files of keys, durable; give those that were left."""
 
         def remove() -> frozenset[str]:
-            left = {key for key in keys if not _unlinked(self._path(key))}
+            left = {key for key, since in keys.items() if not _unlinked(self._path(key), since.timestamp())}
             for folder in {self._path(key).parent for key in keys}:
                 if folder.is_dir():
                     _sync_folder(folder)
@@ -122,9 +137,14 @@ class FileBlobs:
             _sync_folder(path.parent)
 
 
-def _unlinked(path: Path) -> bool:
+def _unlinked(path: Path, since_s: float) -> bool:
     try:
-        path.unlink(missing_ok=True)
+        written_s = path.stat().st_mtime
+        if written_s > since_s and abs(time.time() - written_s) < RENEWED_S:
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        return True
     except OSError as error:
         log.warning("a deleted file is still there: %s", error.strerror)
         return False

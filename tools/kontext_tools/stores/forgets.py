@@ -141,6 +141,21 @@ class Old:
     skipped: Counter[Hold] = field(default_factory=Counter[Hold])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trashed:
+    """A key whose row is gone.
+
+    Attributes:
+        number: of its own; the same key may come again.
+        key: of the file.
+        since: when the row went, UTC, by the machine's own clock, as files' times are.
+    """
+
+    number: int
+    key: str
+    since: datetime
+
+
 class ForgetStore(Protocol):
     """Where jobs are deleted."""
 
@@ -163,11 +178,11 @@ class ForgetStore(Protocol):
         """Give what can go of the owner's jobs that ended before a moment, UTC."""
         ...
 
-    async def trash(self) -> Mapping[int, str]:
-        """Give by number the keys in the trash that no row refers to; what one refers to again is taken out of it."""
+    async def trash(self) -> Sequence[Trashed]:
+        """Give the keys in the trash that no row refers to; what one refers to again is taken out of it."""
         ...
 
-    async def empty_trash(self, numbers: Collection[int]) -> None:
+    async def empty_trash(self, trashed: Sequence[Trashed]) -> None:
         """Take keys out of the trash: their files are gone."""
         ...
 

@@ -243,9 +243,15 @@ def m010_makers(db: sqlite3.Connection) -> None:
 def m011_trash(db: sqlite3.Connection) -> None:
     """Create the trash, keys of files whose rows are gone; and note which jobs are, for no id may come twice.
 
-    A key that comes again gets another number: who removes the file of the first takes that number out alone.
+    A key that comes again gets another number: who removes the file of the first takes that number out alone. Its time
+    is held against those of files, and so it is the machine's own, in UTC milliseconds, rounded up.
     """
-    db.execute("CREATE TABLE trash (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL) STRICT")
+    db.execute(
+        """CREATE TABLE trash (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL,
+            at_ms INTEGER NOT NULL DEFAULT (CAST((JULIANDAY('now') - 2440587.5) * 86400000 AS INTEGER) + 1)
+        ) STRICT"""
+    )
     db.execute("CREATE TABLE forgotten (job_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
 
 

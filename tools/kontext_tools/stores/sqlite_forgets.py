@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from kontext_tools.blobs import keys
 from kontext_tools.errors import NotFound
 from kontext_tools.stores import records
-from kontext_tools.stores.forgets import Going, Hold, Old, Unit, holds, refusal
+from kontext_tools.stores.forgets import Going, Hold, Old, Trashed, Unit, holds, refusal
 from kontext_tools.stores.sqlite_file import SqliteFile
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
@@ -45,16 +45,16 @@ class SqliteForgets(SqliteFile):
         """Give what can go of what ended before a moment."""
         return await self._read(lambda db: _old(db, owner, before))
 
-    async def trash(self) -> Mapping[int, str]:
+    async def trash(self) -> Sequence[Trashed]:
         """Give the keys that no row refers to; one that is referred to again is taken out."""
         dead, live = await self._read(_trash)
         if live:
             await self.empty_trash(live)
         return dead
 
-    async def empty_trash(self, numbers: Collection[int]) -> None:
+    async def empty_trash(self, trashed: Sequence[Trashed]) -> None:
         """Take keys out of the trash."""
-        rows = [(number,) for number in numbers]
+        rows = [(one.number,) for one in trashed]
         await self._write(lambda db: db.executemany("DELETE FROM trash WHERE seq = ?", rows))
 
     async def wipe(self) -> None:
@@ -223,22 +223,22 @@ def _old(db: sqlite3.Connection, owner: str, before: datetime) -> Old:
     return Old(units=tuple(units), going=_of(db, owner, units), skipped=skipped)
 
 
-def _trash(db: sqlite3.Connection) -> tuple[dict[int, str], list[int]]:
+def _trash(db: sqlite3.Connection) -> tuple[list[Trashed], list[Trashed]]:
     """Give the trash apart: what no row refers to, and what one does. One pass over the rows, where there is any trash.
 
     A thumbnail is referred to by every picture with the same bytes that is kept.
     """
-    trash: dict[int, str] = dict(db.execute("SELECT seq, key FROM trash ORDER BY seq").fetchall())
+    rows = db.execute("SELECT seq, key, at_ms FROM trash ORDER BY seq").fetchall()
+    trash = [Trashed(number=seq, key=key, since=records.from_us(at_ms * 1000)) for seq, key, at_ms in rows]
     if not trash:
-        return {}, []
-    wanted, live = set(trash.values()), set[str]()
+        return [], []
+    wanted, live = {one.key for one in trash}, set[str]()
     for blob, sha256 in db.execute("SELECT blob, sha256 FROM outputs"):
         live |= wanted.intersection((blob, keys.thumb(sha256)))
     for (doc,) in db.execute("SELECT doc FROM jobs UNION ALL SELECT doc FROM tasks"):
         for key, sha256 in keys.sources_in(doc).items():
             live |= wanted.intersection((key, keys.thumb(sha256)))
-    dead = {seq: key for seq, key in trash.items() if key not in live}
-    return dead, [seq for seq, key in trash.items() if key in live]
+    return [one for one in trash if one.key not in live], [one for one in trash if one.key in live]
 
 
 def _merge(db: sqlite3.Connection) -> bool:
