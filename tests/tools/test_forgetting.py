@@ -18,7 +18,7 @@ from kontext_tools.jobs import Job, JobStatus, SendState
 from kontext_tools.providers.base import Phase, Snapshot
 from kontext_tools.stores.forgets import Going, Hold
 from kontext_tools.views import Call, Quote, View
-from support.plan_runs import run, step, until_ended
+from support.plan_runs import refused, run, step, until_ended
 from support.scripted import Scripted, waiting
 from support.workshop import OWNER, Workshop, output, png, workshop
 
@@ -50,6 +50,11 @@ def files(shop: Workshop) -> set[str]:
     """Give what is kept, but for the database."""
     found = (path.relative_to(shop.folder) for path in shop.folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in found if not path.name.startswith("kontext.db")}
+
+
+def holds(shop: Workshop, word: str) -> bool:
+    """Whether a file of the database holds a word."""
+    return any(word.lower().encode() in path.read_bytes().lower() for path in shop.folder.glob("kontext.db*"))
 
 
 def kept(job: Job) -> set[str]:
@@ -103,14 +108,25 @@ async def test_a_child_stays_as_one_that_begins_where_it_was_made(shop: Workshop
 async def test_what_a_killed_deletion_left_goes_when_the_next_server_starts(tmp_path: Path, cat: str) -> None:
     provider = Scripted(creates=[DONE])
     async with workshop(tmp_path / "data", provider) as shop:
-        job = await edited(shop, cat)
+        job = await edited(shop, cat, "Make the whole picture as loud as a Kookaburra")
         await shop.store.forget(OWNER, [job.id])
         assert files(shop) == {source_of(job), *kept(job)}
+        assert holds(shop, "Kookaburra")
     async with workshop(tmp_path / "data", provider) as shop:
         # The engine sweeps before it claims: a job that ends was claimed after that.
         other = await edited(shop, cat, "Redder")
         assert files(shop) == {source_of(other), *kept(other)}
         assert await shop.store.trash() == []
+        assert not holds(shop, "Kookaburra")
+
+
+async def test_words_are_wiped_of_a_job_without_a_picture_too(tmp_path: Path) -> None:
+    async with workshop(tmp_path / "data", Scripted(creates=[refused()])) as shop:
+        view = await shop.generate("Draw a very large and very loud Kookaburra")
+        await shop.until(view.job.id, SendState.FAILED)
+        assert holds(shop, "Kookaburra")
+        assert (await shop.studio.delete(OWNER, [view.job.id])).whole
+        assert not holds(shop, "Kookaburra")
 
 
 async def test_a_file_that_cannot_be_removed_is_told_and_tried_again(shop: Workshop, cat: str) -> None:
@@ -145,9 +161,9 @@ async def test_a_source_that_is_wanted_anew_while_the_trash_is_emptied_stays(sho
 
 async def test_a_name_must_be_that_of_a_whole_job(shop: Workshop, cat: str) -> None:
     job = await edited(shop, cat)
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as raised:
         await shop.studio.to_delete(OWNER, [f"{job.id}/1"])
-    assert refused.value.failure.fix == f"To delete the whole job: kontext delete {job.id}"
+    assert raised.value.failure.fix == f"To delete the whole job: kontext delete {job.id}"
     with pytest.raises(NotFound) as unknown:
         await shop.studio.to_delete(OWNER, [job.id, f"{job.id[:-1]}x"])
     assert job.id in unknown.value.failure.fix
@@ -158,9 +174,9 @@ async def test_a_name_must_be_that_of_a_whole_job(shop: Workshop, cat: str) -> N
 @pytest.mark.parametrize("age", ["", "soon", "90", "-3d", "2062-01-01"])
 async def test_an_age_that_is_none_or_lies_ahead_deletes_nothing(shop: Workshop, cat: str, age: str) -> None:
     await edited(shop, cat)
-    with pytest.raises(InvalidArgument, match="nothing was deleted") as refused:
+    with pytest.raises(InvalidArgument, match="nothing was deleted") as raised:
         await shop.studio.to_prune(OWNER, age)
-    assert refused.value.failure.field == "older_than"
+    assert raised.value.failure.field == "older_than"
 
 
 async def test_old_jobs_go_a_few_at_a_time_and_younger_ones_stay(
@@ -216,9 +232,9 @@ async def test_a_step_is_named_by_its_plan_when_it_is_to_go_alone(shop: Workshop
     plan = await until_ended(shop, await run(shop, step("one"), step("two", "$one")))
     first = plan.runs[0].job
     assert first is not None
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as raised:
         await shop.studio.to_delete(OWNER, [first.id])
-    told = refused.value.failure
+    told = raised.value.failure
     assert (told.message.replace(first.id, "STEP").replace(plan.id, "PLAN"), told.fix.replace(plan.id, "PLAN")) == (
         snapshot(("STEP is a step of PLAN; nothing was deleted.", "Delete the whole plan: kontext delete PLAN"))
     )

@@ -99,13 +99,11 @@ class Forgetting:
         return [going for unit in units for going in await self._gone(owner, [unit])]
 
     async def _tidy(self) -> bool:
-        """Remove the files of what was deleted, and wipe its words; the rows are gone, whatever becomes of these."""
+        """Remove the files of what was deleted; the rows are gone, whatever becomes of these."""
         try:
-            whole = await self._trash.empty()
-            await self._store.wipe()
+            return await self._trash.empty()
         except KontextError:
             return False
-        return whole
 
     async def _named(self, owner: str, name: str) -> str:
         ref = parse_ref(name)

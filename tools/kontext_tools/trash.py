@@ -1,4 +1,4 @@
-"""The trash: files whose rows are gone, removed for good.
+"""The trash: files whose rows are gone, removed for good, and the last of their jobs' words.
 
 What this is: the second half of a deletion, which any process can do at any time after the first: a kill in between
 leaves keys in the trash, and the next deletion or start of a server takes them. What it is not: the first half
@@ -25,8 +25,10 @@ class Trash:
         self._blobs = blobs
 
     async def empty(self) -> bool:
-        """Remove every file that no row refers to any more; false where one could not be removed."""
+        """Remove every file that no row refers to any more, and its job's words; false where a file is left."""
         waiting = await self._store.trash()
+        if waiting:
+            await self._store.wipe()
         whole = True
         while waiting:
             batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]

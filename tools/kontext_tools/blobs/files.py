@@ -93,8 +93,9 @@ class FileBlobs:
         """Set a file's time to now."""
 
         def renew() -> bool:
+            now_ns = time.time_ns()  # left to the system it would lag behind by a tick
             try:
-                os.utime(self._path(key))
+                os.utime(self._path(key), ns=(now_ns, now_ns))
             except FileNotFoundError:
                 return False
             return True

@@ -25,8 +25,8 @@ from kontext_tools.stores.forgets import Going, Hold, Old, Trashed, Unit, holds,
 from kontext_tools.stores.sqlite_file import SqliteFile
 from kontext_tools.stores.sqlite_reads import ACTIVE
 
-MERGED_PAGES = 500
-"""So many pages of the index of words are merged in one transaction: some 20 ms."""
+MERGED_PAGES = 200
+"""So many pages of the index of words are merged in one transaction: for less long than a batch of deletions."""
 _SHORT_TEXT = re.compile(r'"([^"\\]{1,80})"')
 
 
@@ -175,10 +175,13 @@ def _forget(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> Going
 
 
 def _keys(db: sqlite3.Connection, job_id: str) -> set[str]:
-    """Give the keys of all files that may be a job's alone: `_trash` says which of them are."""
+    """Give the keys of all files that may be a job's alone: `_trash` says which of them are.
+
+    There is one at least, so that a kill leaves something in the trash, and the job's words are wiped with it.
+    """
     (doc,) = db.execute("SELECT doc FROM jobs WHERE id = ?", (job_id,)).fetchone()
     sources = keys.sources_in(doc)
-    found = {*sources, *map(keys.thumb, sources.values())}
+    found = {keys.facts(job_id, 1), *sources, *map(keys.thumb, sources.values())}
     for n, blob, sha256 in db.execute("SELECT n, blob, sha256 FROM outputs WHERE job_id = ?", (job_id,)):
         found |= {blob, keys.facts(job_id, n), keys.thumb(sha256)}
     return found
