@@ -21,7 +21,8 @@ from kontext_tools.shelf import Shelf
 from kontext_tools.stores.tasks import Task, TaskStore
 
 LASTS = timedelta(hours=24)
-"""So long an id holds: who comes back the next day still finds what became of it. The job itself stays for good."""
+"""So long an id holds: who comes back the next day still finds what became of it. The job itself stays until a
+person deletes it."""
 ID_BYTES = 24
 _IMAGE = "image"
 """The one argument that may hold a picture's bytes, at any depth: a plan's steps have it as well."""

@@ -7,7 +7,7 @@ what may go (`kontext_tools.stores.forgets`). Above: delete, prune. Below: talk,
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +18,7 @@ from kontext_server.cli.exits import DONE, FAILED, USAGE
 from kontext_tools.forgetting import Forgotten, OnGone
 from kontext_tools.stores.forgets import Going, Hold
 
-STAYS = {
-    Hold.STEP: "a step of a plan that stays",
+STAYS: Mapping[Hold, str] = {
     Hold.RUNNING: "still running",
     Hold.UNKNOWN: "unknown; say what became of it: kontext jobs --resolve JOB charged|not-charged",
     Hold.NEEDED: "what a running job starts from",
@@ -27,6 +26,7 @@ STAYS = {
     Hold.YOUNGER: "a plan with a younger part",
     Hold.CHANGED: "changed since it was looked at",
 }
+"""Why a job that is old enough stays; a plan's step goes or stays with its plan, and is not counted."""
 
 
 def refused(going: Going, *, yes: bool) -> int | None:

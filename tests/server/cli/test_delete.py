@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pytest
 from click.testing import Result
 from inline_snapshot import snapshot
 
-from kontext_server.cli import talk
+from kontext_server.cli import deleting, talk
+from kontext_tools.forgetting import Forgotten
+from kontext_tools.stores.forgets import Going, Hold
 
 Invoke = Callable[..., Result]
 Kontext = Callable[..., subprocess.CompletedProcess[str]]
@@ -198,11 +201,30 @@ def test_a_file_that_cannot_be_removed_is_told(invoke: Invoke, home: Path) -> No
     assert "Some of it still lies on the disk" in ended.stderr
 
 
-def test_progress_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from kontext_server.cli.deleting import shown
-    from kontext_tools.stores.forgets import Going
+def test_what_stays_is_counted_by_why(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = Counter({Hold.RUNNING: 1, Hold.UNKNOWN: 2, Hold.YOUNGER: 1})
+    assert deleting.tell(Forgotten(going=Going(), skipped=skipped), as_json=True) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {
+        "deleted": [],
+        "images": 0,
+        "bytes": 0,
+        "skipped": {"running": 1, "unknown": 2, "younger": 1},
+    }
+    assert told.err == snapshot("""\
+1 stays: still running.
+2 stay, each unknown; say what became of it: kontext jobs --resolve JOB charged|not-charged.
+1 stays: a plan with a younger part.
+There is nothing to delete.
+""")
 
+
+def test_every_reason_that_a_job_stays_for_has_words() -> None:
+    assert set(deleting.STAYS) == set(Hold) - {Hold.STEP}
+
+
+def test_progress_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(talk, "stderr_is_terminal", lambda: False)
-    with shown(Going(job_ids=("red-car-4k7q",))) as gone:
+    with deleting.shown(Going(job_ids=("red-car-4k7q",))) as gone:
         gone(1)
     assert capsys.readouterr() == ("", "")
