@@ -111,6 +111,15 @@ def conformance() -> list[str]:
 
 
 @pytest.fixture
+def mcpb() -> list[str]:
+    """The official tool for bundles, on Node 22, from npm."""
+    program = [str(NODE_FOLDER / "node"), str(NODE_FOLDER / "mcpb")]
+    if not all(Path(part).exists() for part in program):
+        pytest.skip("needs Node 22 and mcpb: npm install --no-package-lock --prefix .ci/node .ci/node")
+    return program
+
+
+@pytest.fixture
 def simulator(request: pytest.FixtureRequest) -> Generator[Running]:
     """The providers' wires on loopback, for one test; a job takes the module's `JOB_SECONDS`, else no time."""
     job_seconds: float = getattr(cast("Any", request).module, "JOB_SECONDS", 0.0)

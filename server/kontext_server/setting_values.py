@@ -7,6 +7,7 @@ is not: the settings themselves (`settings`). Above: settings. Below: secret_key
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,16 @@ from kontext_tools.budget import Price, Unit, parse_caps, parse_price
 from kontext_tools.choosing import HOSTED, SANDBOX
 
 PROVIDERS = (*HOSTED, SANDBOX)
+_UNFILLED = re.compile(r"\s*\$\{user_config\.[^{}]*\}\s*")
+
+
+def is_unfilled(value: Any) -> bool:
+    """Whether a client was to put a person's answer here, and left its own placeholder.
+
+    Claude Desktop hands a bundle's `${user_config.name}` on as it stands where the person left that field empty
+    (mcpb issue 250, open since 2026-05).
+    """
+    return isinstance(value, str) and _UNFILLED.fullmatch(value) is not None
 
 
 def _folders(value: Any) -> Any:

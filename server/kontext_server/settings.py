@@ -8,7 +8,6 @@ Above: app, cli. Below: setting_names, setting_values.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -29,11 +28,19 @@ from pydantic_settings import (
 )
 
 from kontext_server.setting_names import slip_in_file, slips_in_environment
-from kontext_server.setting_values import Address, Caps, Folders, FolderThere, Key, Names, PriceSetting, Secret
+from kontext_server.setting_values import (
+    Address,
+    Caps,
+    Folders,
+    FolderThere,
+    Key,
+    Names,
+    PriceSetting,
+    Secret,
+    is_unfilled,
+)
 from kontext_tools.budget import Unit
 from kontext_tools.folders import make_private
-
-_REFERENCE = re.compile(r"\$(\{[^}]*\}|[A-Z_]+)")
 
 PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
 
@@ -136,8 +143,8 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # `Environment` stands in its place
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order: what a test gives, the environment, `…_FILE`, `kontext.toml`. No .env file is read."""
@@ -150,18 +157,11 @@ class Settings(BaseSettings):
 
 
 class Environment(EnvSettingsSource):
-    """The environment, but for keys that are a reference which a client did not fill in: those are not set.
-
-    `kontext install` writes `${env:FAL_KEY}`, and a client that lacks the variable may hand on just that.
-    """
+    """The environment, without what a client was to fill in and left: so `kontext.toml` is still read for it."""
 
     def __call__(self) -> dict[str, Any]:
-        """Give every field that a variable sets."""
-        return {
-            name: value
-            for name, value in super().__call__().items()
-            if not (is_key(name) and _REFERENCE.fullmatch(str(value)))
-        }
+        """Give the fields that the environment sets."""
+        return {name: value for name, value in super().__call__().items() if not is_unfilled(value)}
 
 
 class UpperCaseToml(TomlConfigSettingsSource):
@@ -183,7 +183,7 @@ class KeyFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # the library's
         """Give the content of the file that `…_FILE` names, without blanks around it."""
         path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path or not is_key(field_name):
+        if not path or is_unfilled(path) or not is_key(field_name):
             return None, field_name, False
         return _key_in(f"{field_name}_file", path), field_name, False
 

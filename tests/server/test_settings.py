@@ -310,3 +310,17 @@ def test_a_data_folder_that_cannot_be_made_is_named_by_its_variable(clean: Path)
         with pytest.raises(SettingError, match=r"^KONTEXT_DATA_DIR ") as caught:
             settings.prepare_data_dir(settings.load(kontext_data_dir=folder))
         assert not re.search("relative/|in the way", str(caught.value))
+
+
+def test_a_placeholder_that_a_client_left_unfilled_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = settings.load()
+    for name in settings.Settings.model_fields:
+        monkeypatch.setenv(name.upper(), f"${{user_config.{name}}}")
+    monkeypatch.setenv("CORE_TODAY_API_KEY_FILE", " ${user_config.key_file} ")
+    assert settings.load() == unset
+
+
+def test_what_only_looks_like_a_placeholder_is_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KKIAI_API_KEY", "sk-${user_config.kkiai_api_key}")
+    made = settings.load()
+    assert made.kkiai_api_key is not None and made.kkiai_api_key.get_secret_value() == "sk-${user_config.kkiai_api_key}"
