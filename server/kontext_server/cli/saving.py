@@ -2,7 +2,7 @@
 
 What this is: the names (`cat.png`, `cat-2.png` …), the refusal before anything is done, the copy of results, a page
 written whole. What it is not: where results are kept (`kontext_tools.blobs`). Above: making, export, demo. Below:
-errors.
+disk, errors.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from kontext_tools import disk
 from kontext_tools.errors import InvalidArgument
 
 FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
@@ -76,18 +77,20 @@ def write(text: str, place: Path, *, force: bool) -> None:
         if not force:
             # The name is taken first, so that no file of another's is replaced.
             place.open("xb").close()
-        temporary.replace(place)
+        disk.replace(temporary, place)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _create(result: Path, place: Path) -> None:
     """Write a file that must not be there yet; one that could not be finished is taken away."""
-    with result.open("rb") as source, place.open("xb") as target:
+    with result.open("rb") as source:
+        target = place.open("xb")
         try:
-            shutil.copyfileobj(source, target)
+            with target:
+                shutil.copyfileobj(source, target)
         except OSError:
-            place.unlink()
+            place.unlink()  # closed by now: Windows removes no open file
             raise
 
 
@@ -96,7 +99,7 @@ def _replace(result: Path, place: Path) -> None:
     temporary = _beside(place)
     try:
         _create(result, temporary)
-        temporary.replace(place)
+        disk.replace(temporary, place)
     finally:
         temporary.unlink(missing_ok=True)
 

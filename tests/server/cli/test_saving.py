@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -70,6 +71,27 @@ def test_a_copy_that_fails_leaves_nothing_half_written(
     with pytest.raises(OSError, match="No space"):
         saving.copy(results[:1], tmp_path / "cat.png", force=force)
     assert {path.name for path in tmp_path.iterdir()} == {"kept-1.png", "kept-2.png"}
+
+
+def test_a_copy_that_fails_is_closed_before_it_is_removed(
+    tmp_path: Path, results: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows removes no open file: the half copy would stay, and its error hide the first."""
+    opened: list[BinaryIO] = []
+    closed_at_removal: list[bool] = []
+
+    def full(_: object, target: BinaryIO) -> None:
+        opened.append(target)
+        raise OSError(28, "No space left on device")
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        closed_at_removal.append(opened[0].closed)
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(OSError, match="No space"):
+        saving.copy(results[:1], tmp_path / "cat.png", force=False)
+    assert closed_at_removal == [True]
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -1,6 +1,6 @@
 """Blobs as files of this machine: temporary file, fsync, rename, fsync of the folder.
 
-Above: app, engine, studio. Below: errors. Files 0600, folders 0700.
+Above: app, engine, studio. Below: disk, errors. Files 0600, folders 0700.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 
+from kontext_tools import disk
 from kontext_tools.blobs.base import storage_failure
 from kontext_tools.folders import make_private
 
@@ -132,10 +133,10 @@ class FileBlobs:
         make_private(path.parent)
         if durable:
             with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
+                disk.sync(file.fileno())
+        disk.replace(temporary, path)
         if durable:
-            _sync_folder(path.parent)
+            disk.sync_folder(path.parent)
 
 
 def _unlinked(path: Path, since_s: float) -> bool:
@@ -157,16 +158,6 @@ def _sweep_if_stale(path: Path) -> None:
     with suppress(OSError):
         if time.time() - path.stat().st_mtime > STALE_TEMPORARY_S:
             path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder can't be opened there, and NTFS journals the rename
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -25,6 +25,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 
+from kontext_tools import disk
 from kontext_tools.budget import FREE, Price, Unit
 from kontext_tools.edits import MAX_SEED
 from kontext_tools.errors import Failure, KontextError, ProviderError, SourceUnreadable, StorageFull
@@ -61,8 +62,6 @@ _REMOTE_ID = re.compile(r"[0-9a-f]{32}")
 _ID_BYTES = 16
 _WAITING_SHARE = 0.2
 _PAINTERS = 2
-_FOLDER_FLAG: int | None = getattr(os, "O_DIRECTORY", None)
-"""Windows has none, and cannot fsync a folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +221,9 @@ class Sandbox:
         oldest_s = self._clock() - KEPT_S
         for path in self._folder.iterdir():
             if _REMOTE_ID.fullmatch(path.name.partition(".")[0]):
-                # Another order's temporary file may be renamed between the listing and the look.
-                with suppress(FileNotFoundError):
+                # Another order's temporary file may be renamed between the listing and the look; on Windows an open
+                # file stays. A sweep never keeps an order from being taken.
+                with suppress(OSError):
                     if path.stat().st_mtime < oldest_s:
                         path.unlink()
 
@@ -256,18 +256,13 @@ def _write_durably(path: Path, data: bytes, mtime_s: float) -> None:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            disk.sync(file.fileno())
         os.utime(temporary, (mtime_s, mtime_s))
-        temporary.replace(path)
+        disk.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    if _FOLDER_FLAG is not None:
-        folder = os.open(path.parent, os.O_RDONLY | _FOLDER_FLAG)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    disk.sync_folder(path.parent)
 
 
 def _gone() -> FetchFailed:
