@@ -8,23 +8,71 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import stat
 import sys
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 from kontext_tools.quoting import is_plain
 
+_DRIVE = re.compile(r"/[A-Za-z]:(?:/|$)")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
-_APPLICATION_DATA = {"darwin": "Library", "win32": "AppData"}.get(sys.platform)
-"""Where programs keep what is a person's, but not hidden by a dot."""
+_APPLICATION_DATA = {"darwin": "library", "win32": "appdata"}
+"""Where programs keep what is a person's, but not hidden by a dot; both systems take a name in any case."""
+_MARKS_HIDDEN = any(hasattr(os.stat_result, name) for name in ("st_file_attributes", "st_flags"))
+"""Whether this system hides by a mark (Windows' attribute, macOS' flag) as well as by a dot."""
 
 
-def lies_in(path: Path, root: Path) -> bool:
-    """Whether a path lies in a folder, and in nothing hidden or kept by programs below it."""
+def on_drive_of(path: PurePath, roots: Iterable[PurePath]) -> bool:
+    """Whether a path's drive is that of one of some folders, judged by the text alone.
+
+    Windows sends a person's credentials to whatever machine a path such as `//host/share/cat.png` names, at the first
+    look there; elsewhere no path names a drive.
+    """
+    return path.drive.casefold() in {root.drive.casefold() for root in roots}
+
+
+def lies_in(path: Path, root: Path, *, system: str = sys.platform) -> bool:
+    """Whether a path lies in a folder, and in nothing hidden or kept by programs below it.
+
+    Args:
+        path: symlinks resolved.
+        root: the folder.
+        system: as `sys.platform` names it.
+    """
+    real = Path(os.path.realpath(root))
     try:
-        inside = path.relative_to(os.path.realpath(root))
+        inside = path.relative_to(real)
     except ValueError:
         return False
-    return not any(part.startswith(".") or part == _APPLICATION_DATA for part in inside.parts)
+    if any(is_kept_away(part, system) for part in inside.parts):
+        return False
+    below = [inside, *inside.parents][:-1]
+    return not (_MARKS_HIDDEN and any(_is_hidden_at(real / part) for part in below))
+
+
+def is_kept_away(name: str, system: str) -> bool:
+    """Whether a file or folder of such a name is hidden, or holds programs' data."""
+    return name.startswith(".") or name.casefold() == _APPLICATION_DATA.get(system)
+
+
+def is_marked_hidden(status: object) -> bool:
+    """Whether a file or folder bears the mark by which Windows or macOS hides it; the status is `os.stat`'s there."""
+    attributes, flags = getattr(status, "st_file_attributes", 0), getattr(status, "st_flags", 0)
+    return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN or flags & stat.UF_HIDDEN)
+
+
+def _is_hidden_at(path: Path) -> bool:
+    try:
+        return is_marked_hidden(path.stat())
+    except OSError:  # what is not there is told as any other that is not there
+        return False
+
+
+def path_in_address(path: str, *, system: str = sys.platform) -> str:
+    """Give the path that a file address means: `/C:/cat.png` is `C:/cat.png` on Windows."""
+    return path[1:] if system == "win32" and _DRIVE.match(path) else path
 
 
 def opened_path(descriptor: int, path: Path) -> Path:

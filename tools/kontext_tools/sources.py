@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from kontext_tools import data_uris, images
 from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
-from kontext_tools.files import lies_in, nearest_names, opened_path
+from kontext_tools.files import lies_in, nearest_names, on_drive_of, opened_path, path_in_address
 from kontext_tools.guard import Blocked
 from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_DATA_URI_BYTES, MAX_INPUT_BYTES, ImageFacts
@@ -76,8 +76,8 @@ class Sources:
                 raise self.not_allowed() from None
             if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
                 raise self.not_allowed()
-            text = unquote(parts.path)
-        elif text == "~" or text.startswith("~/"):
+            text = path_in_address(unquote(parts.path))
+        elif text == "~" or text.startswith(("~/", f"~{os.sep}")):
             text = str(self._home) + text[1:]
         path = Path(text)
         if self._roots == () or not path.is_absolute() or "\x00" in text or ".." in path.parts:
@@ -214,8 +214,9 @@ class Sources:
         )
 
     def _read(self, path: Path) -> bytes:
-        # By name first, so that no device is opened; by what was opened afterwards, for names can be swapped.
-        if not self._allows(Path(os.path.realpath(path))):
+        # By its drive before anything is looked at, by name before a device is opened; by what was opened afterwards,
+        # for names can be swapped.
+        if not self._may_hold(path) or not self._allows(Path(os.path.realpath(path))):
             raise self.not_allowed()
         try:
             # O_NONBLOCK: opening a FIFO must not wait for its writer.
@@ -251,6 +252,11 @@ class Sources:
         if self._roots is None:
             return True
         return any(lies_in(path, root) for root in self._roots)
+
+    def _may_hold(self, path: Path) -> bool:
+        if self._roots is None:
+            return True
+        return on_drive_of(path, [place for root in self._roots for place in (root, Path(os.path.realpath(root)))])
 
     def _missing(self, path: Path) -> KontextError:
         folder = Path(os.path.realpath(path.parent))
