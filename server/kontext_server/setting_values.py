@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import platformdirs
 from pydantic import BeforeValidator, SecretStr
 
 from kontext_server import secret_key
@@ -30,6 +33,30 @@ def is_unfilled(value: Any) -> bool:
     (mcpb issue 250, open since 2026-05).
     """
     return isinstance(value, str) and _UNFILLED.fullmatch(value) is not None
+
+
+def _known_folders() -> list[Path]:
+    places = (
+        platformdirs.user_desktop_dir,
+        platformdirs.user_documents_dir,
+        platformdirs.user_downloads_dir,
+        platformdirs.user_pictures_dir,
+    )
+    return [Path(place()) for place in places]
+
+
+def own_folders(
+    home: Path, *, system: str = sys.platform, known: Callable[[], list[Path]] = _known_folders
+) -> list[Path]:
+    """Give where a person's pictures lie.
+
+    Args:
+        home: the person's folder.
+        system: as `sys.platform` names it. Windows lets OneDrive move these folders, so that it is asked as well.
+        known: asks it.
+    """
+    usual = [home / name for name in ("Desktop", "Documents", "Downloads", "Pictures")]
+    return list(dict.fromkeys([*usual, *(known() if system == "win32" else [])]))
 
 
 def _folders(value: Any) -> Any:

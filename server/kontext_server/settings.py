@@ -12,6 +12,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ from kontext_server.setting_values import (
     PriceSetting,
     Secret,
     is_unfilled,
+    own_folders,
 )
 from kontext_tools.budget import Unit
 from kontext_tools.folders import make_private
@@ -118,8 +120,7 @@ class Settings(BaseSettings):
         """Folders that a model may name input files from."""
         if self.kontext_image_roots is not None:
             return self.kontext_image_roots
-        home = Path.home()
-        return [home / name for name in ("Desktop", "Documents", "Downloads", "Pictures")]
+        return own_folders(Path.home())
 
     @property
     def base_urls(self) -> list[str]:
@@ -167,6 +168,10 @@ class Environment(EnvSettingsSource):
 class UpperCaseToml(TomlConfigSettingsSource):
     """`kontext.toml` has the same names as the environment, as top-level keys; any other is a person's slip."""
 
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        """Read the file, with or without a mark before its first character."""
+        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))
+
     def __call__(self) -> dict[str, Any]:
         """Give the file's values under the fields' names, a key that lies in a file read."""
         told = {name.lower(): value for name, value in super().__call__().items()}
@@ -200,7 +205,8 @@ def is_key(name: str) -> bool:
 
 def _key_in(name: str, path: Any) -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8").strip()
+        # Windows' editors put a mark before the first character of a UTF-8 file.
+        return Path(path).expanduser().read_text(encoding="utf-8-sig").strip()
     except (OSError, TypeError, ValueError):
         raise SettingError(f"{name.upper()} names a file that cannot be read") from None
 

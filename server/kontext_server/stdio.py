@@ -9,6 +9,7 @@ Import this module first and call `claim` before anything else is imported: a pr
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -50,20 +51,23 @@ def claim() -> Wire:
     return wire
 
 
-def serve(wire: Wire, settings: Settings) -> None:
+def serve(wire: Wire, settings: Settings, *, system: str = sys.platform) -> None:
     """Serve MCP until the input ends or a signal comes.
 
     Args:
         wire: from `claim`.
         settings: already read, so that a wrong one ended the program before.
+        system: as `sys.platform` names it.
     """
     import anyio
 
-    anyio.run(_serve, wire, settings)
+    # Ctrl-C where no signal is received: on Windows, and before the first one could be.
+    with contextlib.suppress(KeyboardInterrupt):
+        anyio.run(_serve, wire, settings, system)
     sys.stderr.flush()
 
 
-async def _serve(wire: Wire, settings: Settings) -> None:
+async def _serve(wire: Wire, settings: Settings, system: str) -> None:
     import anyio
     from mcp.shared.message import SessionMessage
 
@@ -80,7 +84,8 @@ async def _serve(wire: Wire, settings: Settings) -> None:
     gc.freeze()
     gc.enable()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_at_signal, tasks.cancel_scope)
+        if system != "win32":  # whose event loop receives no signals
+            tasks.start_soon(_stop_at_signal, tasks.cancel_scope)
         async with anyio.create_task_group() as writing:
             writing.start_soon(_write_lines, wire.write, written)
             await server.run(incoming, outgoing, server.create_initialization_options())
@@ -93,8 +98,6 @@ async def _stop_at_signal(scope: object) -> None:
     import anyio
 
     assert isinstance(scope, anyio.CancelScope)
-    if sys.platform == "win32":  # no signal handlers in its event loop; the console's Ctrl-C raises KeyboardInterrupt
-        await anyio.sleep_forever()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             stop = threading.Timer(HARD_STOP_S, os._exit, (0,))

@@ -14,6 +14,7 @@ from inline_snapshot import snapshot
 from pydantic import SecretStr, ValidationError
 
 from kontext_server import settings
+from kontext_server.setting_values import own_folders
 from kontext_server.settings import SettingError
 from kontext_tools.budget import Price, Unit
 
@@ -324,3 +325,25 @@ def test_what_only_looks_like_a_placeholder_is_a_value(monkeypatch: pytest.Monke
     monkeypatch.setenv("KKIAI_API_KEY", "sk-${user_config.kkiai_api_key}")
     made = settings.load()
     assert made.kkiai_api_key is not None and made.kkiai_api_key.get_secret_value() == "sk-${user_config.kkiai_api_key}"
+
+
+def test_a_files_mark_of_its_encoding_is_no_part_of_what_it_says(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows' editors write one; a key that began with it would be refused by its provider."""
+    (clean / "key").write_text("k-123456789\r\n", encoding="utf-8-sig", newline="")
+    (clean / "config" / "kontext" / "kontext.toml").write_text('KONTEXT_PREVIEW = "small"\r\n', "utf-8-sig", newline="")
+    monkeypatch.setenv("FAL_KEY_FILE", str(clean / "key"))
+    made = settings.load()
+    assert made.fal_key == SecretStr("k-123456789")
+    assert made.kontext_preview == "small"
+
+
+def test_on_windows_the_folders_are_also_those_that_the_system_names() -> None:
+    """OneDrive moves Desktop, Documents and Pictures."""
+    home, moved = Path("/home/ada"), Path("/home/ada/OneDrive/Pictures")
+
+    def known() -> list[Path]:
+        return [home / "Downloads", moved]
+
+    usual = [home / name for name in ("Desktop", "Documents", "Downloads", "Pictures")]
+    assert own_folders(home, system="win32", known=known) == [*usual, moved]
+    assert own_folders(home, system="darwin", known=known) == usual
