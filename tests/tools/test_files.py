@@ -36,6 +36,14 @@ def test_a_picture_below_a_folder_of_programs_is_kept_from_a_model(tmp_path: Pat
     assert [lies_in(picture, tmp_path, system=system) for system in ("linux", "darwin", "win32")] == [True, False, True]
 
 
+@pytest.mark.parametrize("marked", ["Holiday", "Holiday/Trash", "Holiday/Trash/cat.png"])
+def test_a_picture_in_or_below_what_bears_the_mark_is_kept_from_a_model(tmp_path: Path, marked: str) -> None:
+    picture = tmp_path / "Holiday" / "Trash" / "cat.png"
+    assert not lies_in(picture, tmp_path, is_hidden_at=(tmp_path / marked).__eq__)
+    # The folder that a person allowed is their own choice, hidden or not.
+    assert lies_in(picture, tmp_path, is_hidden_at=tmp_path.__eq__)
+
+
 @pytest.mark.parametrize(
     ("status", "hidden"),
     [

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 
 from kontext_tools.quoting import is_plain
@@ -33,13 +33,29 @@ def on_drive_of(path: PurePath, roots: Iterable[PurePath]) -> bool:
     return path.drive.casefold() in {root.drive.casefold() for root in roots}
 
 
-def lies_in(path: Path, root: Path, *, system: str = sys.platform) -> bool:
+def is_marked_hidden(status: object) -> bool:
+    """Whether a file or folder bears the mark by which Windows or macOS hides it; the status is `os.stat`'s there."""
+    attributes, flags = getattr(status, "st_file_attributes", 0), getattr(status, "st_flags", 0)
+    return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN or flags & stat.UF_HIDDEN)
+
+
+def _is_hidden_at(path: Path) -> bool:
+    try:
+        return _MARKS_HIDDEN and is_marked_hidden(path.stat())
+    except OSError:  # what is not there is told as any other that is not there
+        return False
+
+
+def lies_in(
+    path: Path, root: Path, *, system: str = sys.platform, is_hidden_at: Callable[[Path], bool] = _is_hidden_at
+) -> bool:
     """Whether a path lies in a folder, and in nothing hidden or kept by programs below it.
 
     Args:
         path: symlinks resolved.
         root: the folder.
         system: as `sys.platform` names it.
+        is_hidden_at: looks whether a file or folder bears the system's mark.
     """
     real = Path(os.path.realpath(root))
     try:
@@ -49,25 +65,12 @@ def lies_in(path: Path, root: Path, *, system: str = sys.platform) -> bool:
     if any(is_kept_away(part, system) for part in inside.parts):
         return False
     below = [inside, *inside.parents][:-1]
-    return not (_MARKS_HIDDEN and any(_is_hidden_at(real / part) for part in below))
+    return not any(is_hidden_at(real / part) for part in below)
 
 
 def is_kept_away(name: str, system: str) -> bool:
     """Whether a file or folder of such a name is hidden, or holds programs' data."""
     return name.startswith(".") or name.casefold() == _APPLICATION_DATA.get(system)
-
-
-def is_marked_hidden(status: object) -> bool:
-    """Whether a file or folder bears the mark by which Windows or macOS hides it; the status is `os.stat`'s there."""
-    attributes, flags = getattr(status, "st_file_attributes", 0), getattr(status, "st_flags", 0)
-    return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN or flags & stat.UF_HIDDEN)
-
-
-def _is_hidden_at(path: Path) -> bool:
-    try:
-        return is_marked_hidden(path.stat())
-    except OSError:  # what is not there is told as any other that is not there
-        return False
 
 
 def path_in_address(path: str, *, system: str = sys.platform) -> str:
