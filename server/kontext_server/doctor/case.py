@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kontext_server.settings import SettingError, Settings, config_file, load
+from kontext_server.clients.places import Surroundings
+from kontext_server.setting_sources import SettingError, config_file
+from kontext_server.settings import Settings, load
 from kontext_tools.clocks import Clock, SystemClock
 
 PATIENCE_S = 10.0
@@ -39,6 +41,7 @@ class Case:
         online: whether providers may be asked.
         environment: as this program found it.
         config_file: where `kontext.toml` is looked for.
+        at: where clients' files lie.
         clock: this machine's.
         patience_s: for one provider.
         locked_s: for another's lock on the database.
@@ -54,6 +57,7 @@ class Case:
     online: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     config_file: Path = field(default_factory=config_file)
+    at: Surroundings = field(default_factory=Surroundings.here)
     clock: Clock = field(default_factory=SystemClock)
     patience_s: float = PATIENCE_S
     locked_s: float = LOCKED_S

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from kontext_server.doctor import configuration, database, folders, installation, online, providers, serving
+from kontext_server.doctor import clients, configuration, database, folders, installation, online, providers, serving
 from kontext_server.doctor.case import Case
 from kontext_server.doctor.findings import Finding, fail, warn
 
@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="online", look=online.look),
     Check(name="folders", look=folders.look),
     Check(name="database", look=database.look),
+    Check(name="clients", look=clients.look, without_settings=True),
     Check(name="serve", look=serving.look),
 )
 """In the order of their lines."""

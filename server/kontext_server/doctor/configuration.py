@@ -13,7 +13,8 @@ import anyio.lowlevel
 
 from kontext_server.doctor.case import Case
 from kontext_server.doctor.findings import Finding, fail, ok, warn
-from kontext_server.settings import keys_in_file, unknown_variables
+from kontext_server.setting_sources import is_key, names_in_file
+from kontext_server.settings import unknown_variables
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """The rights of everybody but the owner."""
@@ -34,7 +35,7 @@ async def look(case: Case) -> Sequence[Finding]:
 
 
 def _rights(case: Case) -> Sequence[Finding]:
-    if os.name == "nt" or not case.config_file.is_file() or not keys_in_file():
+    if os.name == "nt" or not case.config_file.is_file() or not any(is_key(name.lower()) for name in names_in_file()):
         return []
     if not case.config_file.stat().st_mode & OTHERS:
         return []

@@ -72,6 +72,7 @@ ok    data folder    ~/.share/kontext is made at the first start
 ok    space          … GB are free at ~
 ok    image folders  ~/Pictures
 ok    database       none yet: it is made at the first start
+ok    clients        no client is told of this server yet: kontext install CLIENT
 ok    serve          7 tools, … characters, in both protocol eras
 """)
     assert ended.stderr == "Nothing failed, no warnings.\n"

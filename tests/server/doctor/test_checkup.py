@@ -59,6 +59,7 @@ async def test_without_settings_what_needs_them_is_told_as_left_out(
         ("kontext", "ok"),
         ("packages", "ok"),
         ("settings", "fail"),
+        ("clients", "ok"),
         ("the rest", "warn"),
     ]
     assert lines[-1] == warn(
