@@ -15,6 +15,8 @@ from support.stdio_server import COMMAND, PHOTOS, environment
 
 ERAS = ("legacy", "modern")
 
+PATIENT = ("--connect-timeout", "60000")
+
 pytestmark = pytest.mark.node
 
 
@@ -27,7 +29,7 @@ def _inspect(
         if name.startswith(("KONTEXT_", "CORE_TODAY_", "COVERAGE_", "XDG_", "HOME"))
         for part in ("-e", f"{name}={value}")
     ]
-    command = [*inspector, *named, *COMMAND, *arguments, "--protocol-era", era, "--format", "json"]
+    command = [*inspector, *named, *COMMAND, *arguments, "--protocol-era", era, "--format", "json", *PATIENT]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     result: dict[str, Any] = json.loads(run.stdout)["result"]
