@@ -26,12 +26,13 @@ def main() -> None:
 def serve(wire: stdio.Wire) -> int:
     """Serve one client; give the exit code."""
     from kontext_server import logs, settings
+    from kontext_server.setting_sources import SettingError
     from kontext_tools.redaction import Redactor
 
     try:
         loaded = settings.load()
         settings.prepare_data_dir(loaded)
-    except settings.SettingError as error:
+    except SettingError as error:
         print(f"kontext: {error}", file=sys.stderr)  # noqa: T201  # stdout is the wire; this is stderr
         return 3
     logs.configure(loaded.kontext_log_level, Redactor(loaded.secrets))

@@ -23,14 +23,14 @@ from kontext_tools.budget import Price, Unit, parse_caps, parse_price
 from kontext_tools.choosing import HOSTED, SANDBOX
 
 PROVIDERS = (*HOSTED, SANDBOX)
-_UNFILLED = re.compile(r"\s*\$\{user_config\.[^{}]*\}\s*")
+_UNFILLED = re.compile(r"\s*\$(?:\{[^{}]*\}|[A-Z_]+)\s*")
 
 
 def is_unfilled(value: Any) -> bool:
-    """Whether a client was to put a person's answer here, and left its own placeholder.
+    """Whether a client was to put something here, and left the reference as it stood.
 
-    Claude Desktop hands a bundle's `${user_config.name}` on as it stands where the person left that field empty
-    (mcpb issue 250, open since 2026-05).
+    Claude Desktop hands a bundle's `${user_config.name}` on where the person left that field empty (mcpb issue 250,
+    open since 2026-05); others do so with `${env:FAL_KEY}` where they lack the variable, which `kontext install` wrote.
     """
     return isinstance(value, str) and _UNFILLED.fullmatch(value) is not None
 

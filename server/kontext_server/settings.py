@@ -1,18 +1,15 @@
 """Environment and `kontext.toml` become one frozen object.
 
 What this is: every setting of the contract's section 4 that this version honours, read once at start. The
-environment wins over the file; each key also as `…_FILE`. What it is not: used anywhere but in `app` and `cli`.
-Above: app, cli. Below: setting_names, setting_values.
+environment wins over the file; each key also as `…_FILE`. What it is not: the reading of those places
+(`setting_sources`), or used anywhere but in `app` and above. Above: app, cli. Below: setting_sources, setting_values.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,13 +19,20 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
-from kontext_server.setting_names import slip_in_file, slips_in_environment
+from kontext_server.setting_names import slips_in_environment
+from kontext_server.setting_sources import (
+    Environment,
+    KeyFiles,
+    SettingError,
+    UpperCaseToml,
+    config_file,
+    is_key,
+    known_names,
+)
 from kontext_server.setting_values import (
     Address,
     Caps,
@@ -38,21 +42,12 @@ from kontext_server.setting_values import (
     Names,
     PriceSetting,
     Secret,
-    is_unfilled,
     own_folders,
 )
 from kontext_tools.budget import Unit
 from kontext_tools.folders import make_private
 
 PREVIEW_PX = {"none": 0, "small": 512, "medium": 768, "large": 1024}
-
-
-class SettingError(Exception):
-    """A wrong setting; the text names the variable and what it takes. `every` tells it with all the others."""
-
-    def __init__(self, told: str, *others: str) -> None:
-        super().__init__(told)
-        self.every = (told, *others)
 
 
 class Settings(BaseSettings):
@@ -157,86 +152,12 @@ class Settings(BaseSettings):
         )
 
 
-class Environment(EnvSettingsSource):
-    """The environment, without what a client was to fill in and left: so `kontext.toml` is still read for it."""
-
-    def __call__(self) -> dict[str, Any]:
-        """Give the fields that the environment sets."""
-        return {name: value for name, value in super().__call__().items() if not is_unfilled(value)}
-
-
-class UpperCaseToml(TomlConfigSettingsSource):
-    """`kontext.toml` has the same names as the environment, as top-level keys; any other is a person's slip."""
-
-    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        """Read the file, with or without a mark before its first character."""
-        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))
-
-    def __call__(self) -> dict[str, Any]:
-        """Give the file's values under the fields' names, a key that lies in a file read."""
-        told = {name.lower(): value for name, value in super().__call__().items()}
-        slip = slip_in_file(told, known_names())
-        if slip is not None:
-            raise SettingError(slip)
-        key_files = {name: told.pop(name) for name in list(told) if name not in Settings.model_fields}
-        return {name.removesuffix("_file"): _key_in(name, path) for name, path in key_files.items()} | told
-
-
-class KeyFiles(PydanticBaseSettingsSource):
-    """`CORE_TODAY_API_KEY_FILE` names a file that holds the key."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # the library's
-        """Give the content of the file that `…_FILE` names, without blanks around it."""
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path or is_unfilled(path) or not is_key(field_name):
-            return None, field_name, False
-        return _key_in(f"{field_name}_file", path), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Give every field that a file sets."""
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in found.items() if value}
-
-
-def is_key(name: str) -> bool:
-    """Whether a setting, by its name in lower case, holds a secret."""
-    return name.endswith(("_key", "_token"))
-
-
-def _key_in(name: str, path: Any) -> str:
-    try:
-        # Windows' editors put a mark before the first character of a UTF-8 file.
-        return Path(path).expanduser().read_text(encoding="utf-8-sig").strip()
-    except (OSError, TypeError, ValueError):
-        raise SettingError(f"{name.upper()} names a file that cannot be read") from None
-
-
-def known_names() -> dict[str, None]:
-    """Give the name of every setting, lower-case, in the order of their listing; a key's also as `…_file`."""
-    pairs = ((name, f"{name}_file" if is_key(name) else name) for name in Settings.model_fields)
-    return dict.fromkeys(name for pair in pairs for name in pair)
-
-
 def unknown_variables(environment: Mapping[str, str]) -> str | None:
     """Give one warning for the `KONTEXT_…` variables that are no setting of this version; `None` where all are.
 
     An environment is shared with other versions and programs, so that it is no reason not to start.
     """
-    return slips_in_environment(environment, known_names())
-
-
-def names_in_file() -> frozenset[str]:
-    """Give the names, upper-case, that `kontext.toml` sets; none where it cannot be read, which `load` tells."""
-    try:
-        told = tomllib.loads(config_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return frozenset()
-    return frozenset(name.upper() for name in told)
-
-
-def config_file() -> Path:
-    """Give where `kontext.toml` is looked for."""
-    return Path(platformdirs.user_config_dir("kontext", appauthor=False)) / "kontext.toml"
+    return slips_in_environment(environment, known_names(Settings))
 
 
 def load(**given: Any) -> Settings:
@@ -262,7 +183,7 @@ def origins() -> dict[str, str]:
     sources = {
         "kontext.toml": UpperCaseToml(Settings, toml_file=config_file()),
         "a file of its own": KeyFiles(Settings),
-        "environment": EnvSettingsSource(Settings),
+        "environment": Environment(Settings),
     }
     return {name: words for words, source in sources.items() for name in source()}
 
@@ -282,15 +203,6 @@ def prepare_data_dir(settings: Settings) -> None:
             pass
     except OSError as error:
         raise SettingError(f"KONTEXT_DATA_DIR names a folder that cannot be written ({error.strerror})") from None
-
-
-def keys_in_file() -> list[str]:
-    """Give the names of the keys that `kontext.toml` itself holds, upper-case; none where it is not there."""
-    try:
-        names = tomllib.loads(config_file().read_text("utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [name.upper() for name, value in names.items() if value and _is_key(name.lower())]
 
 
 def _wrong(told: ErrorDetails) -> str:

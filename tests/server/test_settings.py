@@ -14,8 +14,8 @@ from inline_snapshot import snapshot
 from pydantic import SecretStr, ValidationError
 
 from kontext_server import settings
+from kontext_server.setting_sources import SettingError
 from kontext_server.setting_values import own_folders
-from kontext_server.settings import SettingError
 from kontext_tools.budget import Price, Unit
 
 

@@ -17,7 +17,8 @@ from kontext_server.clients.entry import Launch, may_vanish
 from kontext_server.clients.places import Surroundings
 from kontext_server.clients.refused import Refused
 from kontext_server.clients.table import Client
-from kontext_server.settings import SettingError, Settings, config_file, load
+from kontext_server.setting_sources import SettingError, config_file
+from kontext_server.settings import Settings, load
 from kontext_tools.errors import NotConfigured
 
 BY_HAND = "by_hand"

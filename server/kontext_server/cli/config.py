@@ -36,7 +36,8 @@ def show(ctx: click.Context, *, everything: bool, as_json: bool) -> None:
     """Show what is set, by the environment or kontext.toml. Keys are not shown."""
     from kontext_server.cli import session, tables, talk
     from kontext_server.cli.exits import DONE
-    from kontext_server.settings import config_file, origins
+    from kontext_server.setting_sources import config_file
+    from kontext_server.settings import origins
 
     def work(settings: Settings) -> int:
         sources = origins()
@@ -65,7 +66,7 @@ def show(ctx: click.Context, *, everything: bool, as_json: bool) -> None:
 
 def _masked(name: str, value: Any) -> str:
     """Give a setting's value as a person would write it; of a secret, whether there is one."""
-    from kontext_server.settings import is_key
+    from kontext_server.setting_sources import is_key
 
     if is_key(name):
         return SET if value else ""

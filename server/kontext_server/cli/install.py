@@ -55,7 +55,7 @@ def command(
     from kontext_server.clients.entry import launch, this_python
     from kontext_server.clients.places import Surroundings
     from kontext_server.clients.work import told_of
-    from kontext_server.settings import names_in_file
+    from kontext_server.setting_sources import names_in_file
 
     if show and dry_run:
         raise click.UsageError("Write --print or --dry-run, not both.")

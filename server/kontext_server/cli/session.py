@@ -20,7 +20,8 @@ import anyio
 from kontext_server import logs
 from kontext_server.app import App, build
 from kontext_server.cli.talk import tell_failure
-from kontext_server.settings import SettingError, Settings, load, prepare_data_dir, unknown_variables
+from kontext_server.setting_sources import SettingError
+from kontext_server.settings import Settings, load, prepare_data_dir, unknown_variables
 from kontext_tools.errors import KontextError, NotConfigured
 from kontext_tools.redaction import Redactor
 

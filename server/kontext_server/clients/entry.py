@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, cast
 
-from kontext_server.settings import is_key, known_names
+from kontext_server.setting_sources import is_key, known_names
+from kontext_server.settings import Settings
 
 PROGRAMS = ("kontext", "kontext-tool-server")
 """The two names of our program, and the second the package's (pyproject.toml)."""
@@ -56,7 +57,7 @@ def launch(variables: Mapping[str, str], kept: Collection[str], python: Path) ->
         python: the interpreter, as it was called: what a virtual environment's link leads to has no `kontext` beside.
     """
     command, arguments = _program(python)
-    given = {name.upper(): variables.get(name.upper(), "") for name in known_names()}
+    given = {name.upper(): variables.get(name.upper(), "") for name in known_names(Settings)}
     given |= {name: variables.get(name, "") for name in FOLDERS}
     set_here = {name: value for name, value in given.items() if value}
     secret = [name for name, value in set_here.items() if is_secret(name, value)]

@@ -1,7 +1,7 @@
 """A client's file on the disk: read whole, written whole or not at all, backed up before we first change it.
 
 What this is: bytes in, bytes out; through a link to what it leads to (people keep such files in a repository), with the
-file's own mode. What it is not: what stands in it (`edits`). Above: work, looking. Below: refused.
+file's own mode. What it is not: what stands in it (`edits`). Above: work, looking. Below: refused, disk.
 
 A backup lies beside the file, as `mcp.json.kontext-backup`, and is never written over: a later one is `…-2`, `…-3`.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kontext_server.clients.refused import Refused
+from kontext_tools import disk
 
 MAX_BYTES = 16 * 1024 * 1024
 """A client's settings are a thousandth of it."""
@@ -95,10 +96,10 @@ def write(kept: Kept, data: bytes | None) -> None:
         temporary = _written(kept.target.parent, data, kept.mode)
         try:
             _check_unchanged(kept)
-            temporary.replace(kept.target)
+            disk.replace(temporary, kept.target)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(kept.target.parent)
+        disk.sync_folder(kept.target.parent)
     except OSError as error:
         fix = "Close the client if it holds the file, and see that its folder can be written."
         raise Refused(f"{kept.path} cannot be written ({error.strerror}).", fix=fix) from None
@@ -118,7 +119,7 @@ def back_up(kept: Kept) -> Path:
         except FileExistsError:
             raise Refused("Another install is under way.", fix="Run the command again.") from None
         except OSError:
-            temporary.replace(place)
+            disk.replace(temporary, place)
         finally:
             temporary.unlink(missing_ok=True)
         return place
@@ -155,7 +156,7 @@ def _written(folder: Path, data: bytes, mode: int) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            disk.sync(file.fileno())
         temporary.chmod(mode)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -170,13 +171,3 @@ def _check_unchanged(kept: Kept) -> None:
         now = None
     if now != kept.data:
         raise Refused(f"{kept.path} was changed meanwhile.", fix="Run the command again.")
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder can't be opened there, and NTFS journals the rename
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,7 +21,8 @@ from kontext_server.clients.json_text import NotPlainJson
 from kontext_server.clients.places import Surroundings
 from kontext_server.clients.refused import Refused
 from kontext_server.clients.table import Client
-from kontext_server.settings import known_names
+from kontext_server.setting_sources import known_names
+from kontext_server.settings import Settings
 
 Status = Literal["added", "updated", "replaced", "already", "removed", "absent"]
 UNCHANGED: tuple[Status, ...] = ("already", "absent")
@@ -134,7 +135,7 @@ def planned_uninstall(client: Client, name: str, at: Surroundings) -> Plan:
     if entry is None:
         return Plan(status="absent", kept=kept, data=kept.data)
     check_ours(client, name, entry)
-    input_ids = [input_id(name, variable) for variable in known_names()] if client.asks else []
+    input_ids = [input_id(name, variable) for variable in known_names(Settings)] if client.asks else []
     backup = files.newest_backup(kept.path)
     before = None if backup is None else _text_of(backup)
     text = edits.without_told(kept.text(), client.holder, name, input_ids, before)

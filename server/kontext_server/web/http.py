@@ -20,7 +20,8 @@ from starlette.types import ASGIApp
 
 from kontext_server import secret_key
 from kontext_server.app import App, build
-from kontext_server.settings import SettingError, Settings
+from kontext_server.setting_sources import SettingError
+from kontext_server.settings import Settings
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
 from kontext_server.web.addresses import Addresses

@@ -22,7 +22,7 @@ from uvicorn.config import Config
 from uvicorn.server import HANDLED_SIGNALS
 from uvicorn.server import Server as Uvicorn
 
-from kontext_server.settings import SettingError
+from kontext_server.setting_sources import SettingError
 from kontext_server.web.hosts import in_address, is_loopback
 
 GRACE_S = 2

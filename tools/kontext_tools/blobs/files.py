@@ -110,7 +110,7 @@ class FileBlobs:
             left = {key for key, since in keys.items() if not _unlinked(self._path(key), since.timestamp())}
             for folder in {self._path(key).parent for key in keys}:
                 if folder.is_dir():
-                    _sync_folder(folder)
+                    disk.sync_folder(folder)
             return frozenset(left)
 
         return await _in_thread(remove)
