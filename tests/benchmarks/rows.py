@@ -57,6 +57,13 @@ class Row:
         ]
 
 
+def wall_ms(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Run a command to its end; give the milliseconds."""
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, env=dict(environment), check=True)
+    return (time.perf_counter() - began) * 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """One start of a server: wall and CPU milliseconds to the answer to `initialize`, MB after `tools/list`."""

@@ -21,10 +21,16 @@ from pathlib import Path
 import engine
 import gallery
 import listing
-from rows import Row, Started, start
+from rows import Row, Started, start, wall_ms
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.built import needed
 
 HERE = Path(__file__).parent
 OURS = (sys.executable, "-m", "kontext_server", "serve")
+HELP = (sys.executable, "-m", "kontext_server", "--help")
+NOTHING = (sys.executable, "-c", "")
 FLOOR = (sys.executable, str(HERE / "bare_server.py"))
 PACKAGES = ("kontext_server", "kontext_tools", "mcp", "mcp_types", "pydantic", "pydantic_settings", "anyio")
 
@@ -50,12 +56,15 @@ def main() -> None:
 def starts(rounds: int) -> list[Row]:
     """Measure starts and idle memory beside the bare server."""
     ours, floor = list[Started](), list[Started]()
+    helps, nothings = list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder:
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment = {**kept, "KONTEXT_DATA_DIR": folder}
         for _ in range(rounds):
             ours.append(start(OURS, environment))
             floor.append(start(FLOOR, environment))
+            helps.append(wall_ms(HELP, environment))
+            nothings.append(wall_ms(NOTHING, environment))
     return [
         Row(
             name="stdio start to initialize, wall",
@@ -77,6 +86,20 @@ def starts(rounds: int) -> list[Row]:
             ours=[one.memory_mb for one in ours],
             floor=[one.memory_mb for one in floor],
             target="at most 80 MB",
+        ),
+        Row(
+            name="kontext --help, beside an empty Python, wall",
+            unit="ms",
+            ours=helps,
+            floor=nothings,
+            target="under 120 ms",
+        ),
+        Row(
+            name="packages of an installation, beside the SDK's own",
+            unit="of them",
+            ours=[len(needed("kontext-tool-server"))],
+            floor=[len(needed("mcp"))],
+            target="at most 40",
         ),
     ]
 

@@ -23,6 +23,8 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "stdio start to initialize, wall",
         "the same, CPU",
         "idle memory after tools/list",
+        "kontext --help, beside an empty Python, wall",
+        "packages of an installation, beside the SDK's own",
         "claim 100 due of 2,000 waiting, 3,000 rows, p99",
         "engine, CPU a job beside HTTP",
         "the same with a call waiting for each job",
@@ -37,4 +39,4 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "resources/list, a later page, 500 images, p50",
         *(GALLERY if shutil.which("chromium") else ()),
     ]
-    assert all(" MB" in line or " ms" in line for line in lines[2:])
+    assert all(" MB" in line or " ms" in line or " of them" in line for line in lines[2:])

@@ -1,4 +1,4 @@
-"""What is built of the tree as it stands: the wheel and the source distribution, by the project's own build backend."""
+"""What is built of the tree as it stands, by the project's own build backend, and what an installation brings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,28 @@ import os
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[2]
+
+
+def needed(distribution: str) -> set[str]:
+    """Give the names of what an installation brings here: a distribution, what it needs, and what those need."""
+    found: set[str] = set()
+    ahead = [Requirement(distribution)]
+    while ahead:
+        wanted = ahead.pop()
+        name = wanted.name.lower().replace("_", "-")
+        if name in found:
+            continue
+        found.add(name)
+        needs = [Requirement(text) for text in metadata.requires(name) or []]
+        extras = wanted.extras or {""}
+        ahead += [need for need in needs if not need.marker or any(need.marker.evaluate({"extra": e}) for e in extras)]
+    return found
 
 
 def wheel_of(tree: Path, folder: Path) -> Path:

@@ -7,7 +7,6 @@ import subprocess
 import zipfile
 from email.message import Message
 from email.parser import BytesParser
-from importlib import metadata
 from pathlib import Path
 
 import anyio
@@ -18,10 +17,9 @@ from inline_snapshot import snapshot
 from markdown_it import MarkdownIt
 from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
-from packaging.requirements import Requirement
 
 from kontext_server import __version__
-from support.built import ROOT, fresh_environment, wheel_of
+from support.built import ROOT, fresh_environment, needed, wheel_of
 from support.stdio_server import environment
 
 pytestmark = pytest.mark.anyio
@@ -135,17 +133,7 @@ async def test_what_is_installed_starts_outside_the_sources_and_serves(wheel: Pa
 
 def test_an_installation_is_of_forty_packages_at_most() -> None:
     """Of the base installation: the packages that ours needs, and theirs, on this platform."""
-    found: set[str] = set()
-    ahead = [Requirement(NAME)]
-    while ahead:
-        wanted = ahead.pop()
-        name = wanted.name.lower().replace("_", "-")
-        if name in found:
-            continue
-        found.add(name)
-        needs = [Requirement(text) for text in metadata.requires(name) or []]
-        extras = wanted.extras or {""}
-        ahead += [need for need in needs if not need.marker or any(need.marker.evaluate({"extra": e}) for e in extras)]
+    found = needed(NAME)
     assert "pydantic-core" in found
     assert len(found) <= MOST_PACKAGES, sorted(found)
 
