@@ -54,6 +54,18 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+UNMEASURED = frozenset({"benchmarks", "browser", "conformance", "reliability"})
+"""Where started processes are not measured: they walk the ways of those of the other suites, at twice the cost."""
+
+
+@pytest.fixture(autouse=True)
+def processes_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let coverage follow into the processes that a test starts, where they show something new."""
+    if UNMEASURED.intersection(request.path.parts):
+        for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+            monkeypatch.delenv(name, raising=False)
+
+
 CELLS: dict[tuple[str, str], str] = {}
 CASES: dict[str, str] = {}
 

@@ -11,8 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("tools/**/*.py"), *ROOT.glob("server/**/*.py")])
 CLI = "server/kontext_server/cli"
-STARTS_PROCESSES = (f"{CLI}/demo", f"{CLI}/install", f"{CLI}/opening")
-"""Where a subprocess may be started: fixed argument lists, no shell (CONTRACT.md section 5)."""
+CLIENTS = "server/kontext_server/clients"
+STARTS_PROCESSES = (f"{CLI}/demo", f"{CLI}/opening", f"{CLIENTS}/commands", f"{CLIENTS}/shown")
+"""Where a subprocess may be started: fixed argument lists, no shell (CONTRACT.md section 5). `shown` starts none: it
+writes a command down as Windows' shell reads it, by the rule that `subprocess` has for that."""
 SPEAKS_HTTP = ("tools/kontext_tools/http.py", f"{CLI}/demo", "server/kontext_server/simulator/")
 """The guarded factory; the demonstration's MCP client; the simulator, which is no part of serving."""
 
