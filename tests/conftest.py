@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from kontext_server.simulator.serve import Running, running
 from support import bar
 from support.contract import CELL, table
+
+if TYPE_CHECKING:
+    from support.bucket import Held
 
 # How fast the machine draws examples is no property of ours: nothing in the suite asserts wall time.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -137,3 +140,20 @@ def simulator(request: pytest.FixtureRequest) -> Generator[Running]:
     job_seconds: float = getattr(cast("Any", request).module, "JOB_SECONDS", 0.0)
     with running(job_seconds=job_seconds) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def storage() -> Generator[str]:
+    """S3-compatible storage on loopback, one for each process of the run that asks for it."""
+    from support import bucket
+
+    with bucket.running() as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def held(storage: str) -> Held:
+    """A bucket of the test's own."""
+    from support import bucket
+
+    return bucket.made(storage)

@@ -30,7 +30,7 @@ answer (`providers.wire`). Above: everything. Below: questions.
         ├── ResultInvalid            what came is no picture, or the file was changed
         ├── ResultExpired            the provider's link died before it was fetched
         ├── StorageFull              no space; the job is finished when there is
-        ├── StorageBusy              the database is held by another process
+        ├── StorageBusy              the database is held by another process, or the pictures' storage is silent
         ├── StorageDamaged           the database is not sound; nothing was overwritten
         └── Cancelled                ended by cancel_job
 """
@@ -275,7 +275,7 @@ class StorageFull(Trouble):
 
 
 class StorageBusy(Trouble):
-    """The database is held by another process."""
+    """The database is held by another process, or the storage of the pictures does not answer or refuses us."""
 
     code = "storage_busy"
     retryable = True

@@ -46,33 +46,6 @@ async def test_what_is_written_is_read(blobs: FileBlobs, folder: Path) -> None:
     assert left_over(folder) == []
 
 
-async def test_what_was_streamed_to_a_temporary_file_is_kept_under_its_key(blobs: FileBlobs, folder: Path) -> None:
-    temporary = blobs.temporary()
-    assert temporary.parent == folder / ".tmp" and temporary.read_bytes() == b""
-    temporary.write_bytes(b"streamed")
-    await blobs.keep(temporary, KEY)
-    assert await blobs.read(KEY) == b"streamed"
-    assert not temporary.exists()
-
-
-async def test_temporary_files_never_share_a_name(blobs: FileBlobs) -> None:
-    names = {blobs.temporary().name for _ in range(20)}
-    assert len(names) == 20 and all(len(name) == 32 for name in names)
-
-
-async def test_a_key_that_holds_nothing_is_none(blobs: FileBlobs) -> None:
-    assert await blobs.read(KEY) is None
-    await blobs.write(KEY, b"picture")
-    assert await blobs.read("images") is None
-    assert await blobs.read("images/other.png") is None
-
-
-async def test_a_key_is_replaced_as_a_whole(blobs: FileBlobs) -> None:
-    await blobs.write(KEY, b"a longer picture")
-    await blobs.write(KEY, b"short")
-    assert await blobs.read(KEY) == b"short"
-
-
 async def test_files_and_folders_are_their_owners_alone(blobs: FileBlobs, folder: Path) -> None:
     old = os.umask(0)
     try:
@@ -148,14 +121,6 @@ async def test_only_what_a_power_cut_must_not_undo_waits_for_the_disk(
     assert await blobs.read(KEY) == b"picture"
     assert left_over(folder) == []
     assert modes_of(folder / KEY) == {"red-car-4k7q-1.png": 0o600}
-
-
-async def test_a_temporary_file_that_vanished_is_told_and_not_kept(blobs: FileBlobs) -> None:
-    temporary = blobs.temporary()
-    temporary.unlink()
-    with pytest.raises(StorageFull):
-        await blobs.keep(temporary, KEY)
-    assert await blobs.read(KEY) is None
 
 
 async def test_sweeping_removes_what_nobody_writes_any_more_and_nothing_else(blobs: FileBlobs, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Blobs keep bytes: results as delivered, sources as sent.
 
 What this is: the seam. What it is not: rows (`stores`), or what the bytes mean (`images`). Above: engine, studio,
-sources. Below: errors. Implemented by `files` (one machine) and, later, S3.
+sources. Below: errors. Implemented by `files` (one machine) and `s3` (many).
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ class Blobs(Protocol):
     """Where bytes are kept, by key such as `images/red-car-4k7q-1.png`."""
 
     def temporary(self) -> Path:
-        """Give a fresh path on the same file system, for a stream to be written to; swept at start if left over."""
+        """Give a fresh path on this machine, for a stream to be written to; swept at start if left over."""
         ...
 
     async def keep(self, temporary: Path, key: str) -> None:
-        """Make a temporary file durable under a key: fsync, rename, fsync of the folder.
+        """Make a temporary file durable under a key; it is gone from its place then, and still there where this fails.
 
         Raises:
             StorageFull: no space.
+            StorageBusy: the place does not answer, or refuses us.
         """
         ...
 
     async def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """Keep bytes under a key; whether a power cut may not undo that. Raises `StorageFull`."""
+        """Keep bytes under a key; whether a power cut may not undo that. Raises as `keep`."""
         ...
 
     async def read(self, key: str) -> bytes | None:
-        """Give the bytes, or `None` where the key holds nothing."""
+        """Give the bytes, or `None` where the key holds nothing.
+
+        Raises:
+            StorageBusy: the place does not answer: nobody knows whether it holds anything.
+        """
         ...
 
     def path(self, key: str) -> Path | None:
@@ -44,6 +49,13 @@ class Blobs(Protocol):
 
     def key_of(self, path: Path) -> str | None:
         """Give the key of a path that lies within the blobs, else `None`."""
+        ...
+
+    async def address(self, key: str, *, expires_s: float) -> str | None:
+        """Give an address that whoever knows it reads a key's bytes by, for so many seconds; `None` where none is.
+
+        It is as secret as the picture. Whether the key holds anything is not asked.
+        """
         ...
 
     async def renew(self, key: str) -> bool:

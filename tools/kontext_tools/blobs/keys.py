@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 IMAGES = "images/"
+NOTHING = "nothing"
+"""A key that never holds anything, to ask a place whether it answers."""
 THUMB_PX = 256
 """The longest side of a thumbnail."""
 
