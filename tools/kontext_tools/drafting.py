@@ -52,7 +52,9 @@ def draft(
     edit, offer = choice.edit, choice.offer
     source = None if loaded is None else loaded.source
     depth = 0 if loaded is None else loaded.depth + 1
-    identity = None if source is None else source.url or (source.facts and source.facts.sha256)
+    # An address that we made for our own bytes is another one each time.
+    is_remote = source is not None and source.kind is SourceKind.URL
+    identity = None if source is None else source.url if is_remote else source.facts and source.facts.sha256
     job_id = _new_id(edit, random, 0)
     return Job(
         id=job_id,

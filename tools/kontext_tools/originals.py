@@ -23,6 +23,11 @@ from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.stores.base import JobNews, Store
 
+ADDRESS_S = 24 * 3600.0
+"""So long an address of our own kept bytes holds. It is made when a job is drafted, and fetched when the host begins:
+between lie our line for a slot, a gate that stays closed, a restart, and the host's own line. A day covers these; the
+host has the picture anyway, and nobody else is told the address."""
+
 
 def can_go(offer: Offer, source: Source | None) -> bool:
     """Whether a source can reach a host, by its address or as bytes."""
@@ -70,15 +75,28 @@ class Originals:
         return Attachment(facts=facts, read=read)
 
     async def addressed(self, owner: str, source: Source) -> Source | None:
-        """Give a source an address for a host that takes no upload: the earlier result's own, while it is alive."""
+        """Give a source an address for a host that takes no upload; `None` where there is none that it can fetch.
+
+        The earlier result's own goes first, then one of the place where pictures are kept (`Blobs.address`), each
+        proven by one GET through the guard: an address within the operator's own network is none for a host.
+        """
         if source.url is not None:
             return source
+        for address in (self._of_earlier, self._of_blobs):
+            url = await address(owner, source)
+            if url is not None and await self._sources.is_alive(url):
+                return replace(source, url=url)
+        return None
+
+    async def _of_earlier(self, owner: str, source: Source) -> str | None:
         ref = None if source.parent is None else parse_ref(source.parent)
         job = None if ref is None else await self._store.job(owner, ref.job_id)
         if ref is None or job is None:
             return None
-        url = next((output.remote_url for output in job.outputs if output.n == (ref.n or 1)), None)
-        return replace(source, url=url) if url is not None and await self._sources.is_alive(url) else None
+        return next((output.remote_url for output in job.outputs if output.n == (ref.n or 1)), None)
+
+    async def _of_blobs(self, _: str, source: Source) -> str | None:
+        return None if source.blob is None else await self._blobs.address(source.blob, expires_s=ADDRESS_S)
 
     async def copy(self, job: Job) -> Source | None:
         """Fetch our own copy of an https source, once per process; a failure is told as a warning.
