@@ -32,12 +32,12 @@ def serve(wire: stdio.Wire) -> int:
     try:
         loaded = settings.load()
         settings.prepare_data_dir(loaded)
+        logs.configure(loaded.kontext_log_level, Redactor(loaded.secrets))
+        logs.warn(settings.unknown_variables(os.environ))
+        stdio.serve(wire, loaded)
     except SettingError as error:
         print(f"kontext: {error}", file=sys.stderr)  # noqa: T201  # stdout is the wire; this is stderr
         return 3
-    logs.configure(loaded.kontext_log_level, Redactor(loaded.secrets))
-    logs.warn(settings.unknown_variables(os.environ))
-    stdio.serve(wire, loaded)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The composition root: with `adapters`, the only module that names concrete adapters.
+"""The composition root: with `adapters` and `storage`, the only module that names concrete adapters.
 
 What this is: settings become a store, blobs, providers, an engine and a studio, made before any server and started
 by its lifespan, so that web routes and a command line hold the same object. Above: cli, surface.server. Below:
@@ -16,9 +16,11 @@ from random import Random
 
 from kontext_server.adapters import configured
 from kontext_server.settings import Settings
+from kontext_server.storage import blobs as blobs_of
 from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
-from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.blobs import keys
+from kontext_tools.blobs.base import Blobs
 from kontext_tools.budget import Caps
 from kontext_tools.choosing import auto_order
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
@@ -67,12 +69,22 @@ class App:
     path_of: Callable[[str], Path | None]
     places: Places
     _store: SqliteStore
+    _blobs: Blobs
     _http: Http
 
     @property
     def offers(self) -> dict[str, Offer]:
         """Configured providers' facts, by name."""
         return self.studio.offers
+
+    async def check(self) -> None:
+        """Ask the store and the place of the pictures for what costs them little.
+
+        Raises:
+            KontextError: one of them cannot be read.
+        """
+        await self.studio.jobs(LOCAL_OWNER, limit=1)
+        await self._blobs.read(keys.NOTHING)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[None]:
@@ -112,13 +124,16 @@ def build(
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
+
+    Raises:
+        SettingError: what the place of the pictures needs is not there.
     """
     clock, random = clock or SystemClock(), random or Random()  # noqa: S311  # ids are not secrets, jitter neither
     zone = zone or (LocalZone() if address_of is None else UTC)
     data_dir = settings.kontext_data_dir
     redact = Redactor(settings.secrets)
     http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact)
-    store, blobs = SqliteStore(data_dir / "kontext.db"), FileBlobs(data_dir)
+    store, blobs = SqliteStore(data_dir / "kontext.db"), blobs_of(settings)
     roots = [] if address_of is not None else None if any_file else settings.image_roots
     sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
@@ -167,6 +182,7 @@ def build(
         path_of=path_of,
         places=places,
         _store=store,
+        _blobs=blobs,
         _http=http,
     )
 

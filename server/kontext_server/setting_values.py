@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,10 @@ from kontext_tools.budget import Price, Unit, parse_caps, parse_price
 from kontext_tools.choosing import HOSTED, SANDBOX
 
 PROVIDERS = (*HOSTED, SANDBOX)
+_BLOB_URL = re.compile(
+    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>[A-Za-z0-9_-][\w.=-]*(?:/[A-Za-z0-9_-][\w.=-]*)*))?",
+    re.ASCII,
+)
 _UNFILLED = re.compile(r"\s*\$(?:\{[^{}]*\}|[A-Z_]+)\s*")
 
 
@@ -97,11 +102,40 @@ def _caps(value: Any) -> Any:
     return dict(parse_caps(value)) if isinstance(value, str) else value
 
 
+def is_address(value: str) -> bool:
+    """Whether a text is an absolute http or https address, without a query."""
+    parts = urlsplit(value)
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.query and not parts.fragment
+
+
 def _address(value: Any) -> Any:
-    parts = urlsplit(str(value))
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+    if not is_address(str(value)):
         raise ValueError("takes an absolute http or https address")
     return str(value).rstrip("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobPlace:
+    """A bucket, and what stands before every key in it (may be empty)."""
+
+    bucket: str
+    prefix: str
+
+
+def bucket_of(url: str) -> BlobPlace:
+    """Read an address such as `s3://bucket/prefix`, in the form that the setting lets through."""
+    found = _BLOB_URL.fullmatch(url)
+    assert found is not None, "settings let no other through"
+    return BlobPlace(bucket=found["bucket"], prefix=found["prefix"] or "")
+
+
+def _blob_url(value: Any) -> Any:
+    if not isinstance(value, str) or not value.strip():
+        return None
+    url = value.strip().rstrip("/")
+    if _BLOB_URL.fullmatch(url) is None:
+        raise ValueError("takes s3://bucket or s3://bucket/prefix, without a key in it")
+    return url
 
 
 def _folder_at_provider(value: Any) -> Any:
@@ -111,6 +145,7 @@ def _folder_at_provider(value: Any) -> Any:
 
 
 Address = Annotated[str, BeforeValidator(_address)]
+BlobUrl = Annotated[str | None, BeforeValidator(_blob_url)]
 Key = Annotated[SecretStr | None, BeforeValidator(_key)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
 PriceSetting = Annotated[Price | None, BeforeValidator(_price)]

@@ -7,6 +7,7 @@ environment wins over the file; each key also as `…_FILE`. What it is not: the
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from decimal import Decimal
@@ -35,6 +36,7 @@ from kontext_server.setting_sources import (
 )
 from kontext_server.setting_values import (
     Address,
+    BlobUrl,
     Caps,
     Folders,
     FolderThere,
@@ -91,6 +93,11 @@ class Settings(BaseSettings):
         description="jobs (`kontext.db`) and pictures (`images/`, each with its facts beside it); "
         "`thumbs/` may be removed",
     )
+    kontext_blob_url: BlobUrl = Field(
+        None,
+        description="`s3://bucket/prefix` keeps pictures there, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, "
+        "`AWS_REGION` and, for other makers' storage, `AWS_ENDPOINT_URL` of the environment",
+    )
     kontext_output_dir: Path | None = Field(None, description="finished images are also copied here")
     kontext_image_roots: Folders = Field(None, description="folders that a model may name input files from")
     kontext_keep_metadata: bool = Field(False, description="whether inputs keep EXIF, GPS, XMP and text")
@@ -131,8 +138,8 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every key, for the redactor."""
         keys = (getattr(self, name) for name in Settings.model_fields if is_key(name))
-        proxy = urlsplit(self.kontext_proxy or "").password
-        return [key.get_secret_value() for key in keys if key is not None] + ([proxy] if proxy else [])
+        others = (urlsplit(self.kontext_proxy or "").password, os.environ.get("AWS_SECRET_ACCESS_KEY"))
+        return [key.get_secret_value() for key in keys if key is not None] + [other for other in others if other]
 
     @classmethod
     def settings_customise_sources(

@@ -36,6 +36,7 @@ async def scripted_app(folder: Path, provider: Scripted) -> AsyncGenerator[tuple
                 path_of=blobs.path,
                 places=lambda _, __, key: {} if (path := blobs.path(key)) is None else {"path": str(path)},
                 _store=shop.store,
+                _blobs=blobs,
                 _http=http,
             ),
             shop,

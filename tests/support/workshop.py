@@ -15,6 +15,7 @@ from PIL import Image
 
 from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
+from kontext_tools.blobs.base import Blobs
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.budget import Caps
 from kontext_tools.edits import Edit
@@ -120,12 +121,13 @@ async def workshop(
     running: bool = True,
     busy_s: float = BUSY_S,
     zone: tzinfo = UTC,
+    blobs: Blobs | None = None,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
     by_name = {provider.offer.name: provider for provider in providers}
     http = Http(guard=guard)
-    store, blobs = SqliteStore(folder / "kontext.db", busy_s=busy_s), FileBlobs(folder)
+    store, blobs = SqliteStore(folder / "kontext.db", busy_s=busy_s), blobs or FileBlobs(folder)
     sources = Sources(http, roots=roots)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)

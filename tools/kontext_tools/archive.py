@@ -10,7 +10,6 @@ sha-256, fsync, rename, fsync of the folder, and then the row.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
 from kontext_tools.clocks import Clock
-from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageFull
+from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageBusy, StorageFull
 from kontext_tools.guard import Blocked
 from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_OUTPUT_BYTES, ImageFacts
@@ -49,7 +48,7 @@ class _Broken(Exception):
 
 
 class _NotNow(Exception):
-    """The disk is full (with its failure), or the connection broke (without)."""
+    """The disk is full or the storage silent (with its failure), or the connection broke (without)."""
 
     def __init__(self, failure: Failure | None) -> None:
         super().__init__("not now")
@@ -166,9 +165,9 @@ class Archive:
             change = await self._change(source, output)
             beside = provenance.facts(job, send, output, source=source, change=change, kept_at=self._clock.now())
             await self._blobs.write(keys.facts(job.id, n), beside)
-        except StorageFull as full:
+        except (StorageFull, StorageBusy) as later:
             paid = Billed.NO if send.price.amount == 0 else Billed.YES
-            raise _NotNow(replace(full.failure, billed=paid, job_id=job.id)) from full
+            raise _NotNow(replace(later.failure, billed=paid, job_id=job.id)) from later
         await self._copy_out(job, output)
         return output, change
 
@@ -212,8 +211,12 @@ class Archive:
 
     async def _copy_out(self, job: Job, output: Output) -> None:
         """Copy a finished image to the operator's folder under a readable name; nothing is overwritten."""
-        source = self._blobs.path(output.blob)
-        if self._output_dir is None or source is None:
+        if self._output_dir is None:
+            return
+        try:
+            data = await self._shelf.read(output.blob, output.facts)
+        except KontextError as error:
+            log.warning("the copy to KONTEXT_OUTPUT_DIR failed: %s", error.failure.code)
             return
         folder, stem, suffix = self._output_dir, f"{job.id}-{output.n}", f".{output.facts.extension}"
 
@@ -222,8 +225,8 @@ class Archive:
             for attempt in range(100):
                 target = folder / f"{stem}{f'-{attempt + 1}' if attempt else ''}{suffix}"
                 try:
-                    with target.open("xb") as out, source.open("rb") as kept:
-                        shutil.copyfileobj(kept, out)
+                    with target.open("xb") as out:
+                        out.write(data)
                     return
                 except FileExistsError:
                     continue

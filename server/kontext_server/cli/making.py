@@ -25,9 +25,10 @@ from kontext_server.settings import Settings
 from kontext_server.surface import answers, parameters, plan_parameters, wording
 from kontext_server.surface.arguments import Arguments, Parameter
 from kontext_server.surface.reading import read
-from kontext_tools.errors import ConfirmationNeeded
+from kontext_tools.errors import ConfirmationNeeded, KontextError
 from kontext_tools.jobs import SendState
 from kontext_tools.questions import Yes
+from kontext_tools.references import Ref
 from kontext_tools.studio import Studio
 from kontext_tools.views import Call, OnNews, Quote, View
 
@@ -168,7 +169,7 @@ async def _make(app: App, *, asked: Asked, yes: Yes | None) -> int:
             raise
     if isinstance(made, Quote):
         return _tell_quote(made, as_json=asked.as_json)
-    return _tell(app, made, asked)
+    return await _tell(app, made, asked)
 
 
 async def _ended(studio: Studio, view: View, on_news: OnNews) -> View:
@@ -205,28 +206,38 @@ def _tell_quote(quote: Quote, *, as_json: bool) -> int:
     return DONE
 
 
-def _tell(app: App, view: View, asked: Asked) -> int:
+async def _tell(app: App, view: View, asked: Asked) -> int:
     fields = answers.job_fields(view, app.places)
     failure = answers.failure_of(view.job)
     if failure is not None:
         return talk.tell_failure(failure, as_json=asked.as_json, fields=fields)
     talk.say(words.ended(view, app.places))
-    kept = [path for _, output in view.job.images if (path := app.path_of(output.blob)) is not None]
-    code, paths = (DONE, kept) if asked.output is None else _saved(kept, asked.output, force=asked.force)
+    kept = [_lies_at(app, Ref(job_id=holder.id, n=output.n), output.blob) for holder, output in view.job.images]
+    code, places = (DONE, kept) if asked.output is None else await _saved(app, view, asked, kept)
     if asked.as_json:
-        talk.answer_json(fields if paths is kept else {**fields, "saved": [str(path) for path in paths]})
+        talk.answer_json(fields if places is kept else {**fields, "saved": [str(place) for place in places]})
     else:
-        for path in paths:
-            talk.answer_path(path)
+        for place in places:
+            talk.answer_path(place)
         talk.say(words.next_step(view))
     return code
 
 
-def _saved(kept: Sequence[Path], output: Path, *, force: bool) -> tuple[int, Sequence[Path]]:
+def _lies_at(app: App, ref: Ref, key: str) -> Path | str:
+    """Give an image's path, or its own address where it is no file of this machine."""
+    return app.path_of(key) or ref.uri
+
+
+async def _saved(app: App, view: View, asked: Asked, kept: Sequence[Path | str]) -> tuple[int, Sequence[Path | str]]:
+    output = asked.output
+    assert output is not None
     try:
-        return DONE, saving.copy(kept, output, force=force)
-    except OSError as error:
-        talk.say(f"The result was made, but not copied to {output} ({error.strerror}). It lies here:")
+        refs = [f"{holder.id}/{image.n}" for holder, image in view.job.images]
+        pictures = [(await app.studio.image(LOCAL_OWNER, ref))[0] for ref in refs]
+        return DONE, saving.copy(pictures, output, force=asked.force)
+    except (OSError, KontextError) as error:
+        why = error.failure.message if isinstance(error, KontextError) else error.strerror
+        talk.say(f"The result was made, but not copied to {output} ({why}). It lies here:")
         return FAILED, kept
 
 

@@ -7,6 +7,7 @@ disk, errors.
 
 from __future__ import annotations
 
+import io
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -58,8 +59,8 @@ def check(
             raise refused("That file exists and is not overwritten", "Name another file, or add --force.")
 
 
-def copy(results: Sequence[Path], output: Path, *, force: bool) -> list[Path]:
-    """Copy the results; give where they lie now. Raises OSError where one cannot be written."""
+def copy(results: Sequence[bytes], output: Path, *, force: bool) -> list[Path]:
+    """Write the results' bytes; give where they lie now. Raises OSError where one cannot be written."""
     places = targets(output, len(results))
     for result, place in zip(results, places, strict=True):
         if force:
@@ -82,19 +83,18 @@ def write(text: str, place: Path, *, force: bool) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _create(result: Path, place: Path) -> None:
+def _create(result: bytes, place: Path) -> None:
     """Write a file that must not be there yet; one that could not be finished is taken away."""
-    with result.open("rb") as source:
-        target = place.open("xb")
-        try:
-            with target:
-                shutil.copyfileobj(source, target)
-        except OSError:
-            place.unlink()  # closed by now: Windows removes no open file
-            raise
+    target = place.open("xb")
+    try:
+        with target:
+            shutil.copyfileobj(io.BytesIO(result), target)
+    except OSError:
+        place.unlink()  # closed by now: Windows removes no open file
+        raise
 
 
-def _replace(result: Path, place: Path) -> None:
+def _replace(result: bytes, place: Path) -> None:
     """Put a whole new file in an old one's place, or leave the old one as it is."""
     temporary = _beside(place)
     try:

@@ -37,8 +37,8 @@ def answer_marked(mark: str, text: str, *, color: str) -> None:
     click.echo(drawn + clean(text))
 
 
-def answer_path(path: Path) -> None:
-    """Print a path on a line of its own, as the system knows it."""
+def answer_path(path: Path | str) -> None:
+    """Print a path, or what stands in its place, on a line of its own, as the system knows it."""
     click.echo(str(path))
 
 

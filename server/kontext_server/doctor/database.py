@@ -9,8 +9,11 @@ from collections.abc import Sequence
 
 import anyio.to_thread
 
+from kontext_server import storage
 from kontext_server.doctor.case import Case
 from kontext_server.doctor.findings import Finding, fail, ok, warn
+from kontext_server.setting_sources import SettingError
+from kontext_tools.blobs import keys
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.errors import KontextError
 from kontext_tools.stores.sqlite_health import KNOWN, Leftovers, SqliteHealth
@@ -23,7 +26,8 @@ TOLD = 3
 
 async def look(case: Case) -> Sequence[Finding]:
     """Look at the database and, where it is sound, at what it tells."""
-    return await anyio.to_thread.run_sync(lambda: _look(case))
+    looked = await anyio.to_thread.run_sync(lambda: _look(case))
+    return [*looked, *await _storage(case)]
 
 
 def _look(case: Case) -> Sequence[Finding]:
@@ -40,7 +44,26 @@ def _look(case: Case) -> Sequence[Finding]:
         return [fail("database", failure.message.removesuffix("."), failure.fix)]
     sound = f"sound, schema {version}"
     migrated = "" if version == KNOWN else f"; the next start brings it to {KNOWN}"
-    return [ok("database", sound + migrated), *_pictures(case, newest), *_jobs(leftovers)]
+    pictures = _pictures(case, newest) if case.read.kontext_blob_url is None else ()
+    return [ok("database", sound + migrated), *pictures, *_jobs(leftovers)]
+
+
+async def _storage(case: Case) -> Sequence[Finding]:
+    """Look at the bucket: what it needs is there, and, online, whether it answers one GET."""
+    name, place = "storage", case.read.kontext_blob_url
+    if place is None:
+        return []
+    try:
+        blobs = storage.blobs(case.read, case.environment)
+        if not case.online:
+            return [ok(name, f"pictures are kept at {place}; with --online it is asked")]
+        await blobs.read(keys.NOTHING)
+    except SettingError as wrong:
+        return [fail(name, f"{wrong}", "Set it, or unset KONTEXT_BLOB_URL.", of_settings=True)]
+    except KontextError as error:
+        failure = error.failure
+        return [fail(name, f"{place}: {failure.message.removesuffix('.')}", failure.fix, of_settings=True)]
+    return [ok(name, f"pictures are kept at {place}, which answers")]
 
 
 def _pictures(case: Case, newest: Sequence[str]) -> Sequence[Finding]:

@@ -1,4 +1,5 @@
-"""What is served beside `/mcp`: whether we live, whether the store opens, and our pictures by signed addresses.
+"""What is served beside `/mcp`: whether we live, whether the store and the storage
+answer, and our pictures by signed addresses.
 
 What this is: small routes that tell nothing but what they are for. What it is not: their Host check and body limit
 (`http`). Above: http, gallery. Below: app, addresses.
@@ -6,15 +7,19 @@ What this is: small routes that tell nothing but what they are for. What it is n
 
 from __future__ import annotations
 
+import anyio
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from kontext_server.app import LOCAL_OWNER, App
+from kontext_server.app import App
 from kontext_server.web.addresses import Addresses
 from kontext_tools.errors import KontextError
 from kontext_tools.images import EXTENSIONS
+
+READY_S = 5.0
+"""So long the store and the storage have to answer, for one who asks whether we are ready."""
 
 
 def routes(app: App, addresses: Addresses, around: Middleware) -> list[Route]:
@@ -25,8 +30,9 @@ def routes(app: App, addresses: Addresses, around: Middleware) -> list[Route]:
 
     async def readyz(_: Request) -> Response:
         try:
-            await app.studio.jobs(LOCAL_OWNER, limit=1)
-        except KontextError:
+            with anyio.fail_after(READY_S):
+                await app.check()
+        except (KontextError, TimeoutError):
             return PlainTextResponse("not ok", status_code=503)
         return PlainTextResponse("ok")
 
