@@ -22,6 +22,7 @@ from kontext_tools.jobs import Job, JobStatus, SendState
 from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot
 from kontext_tools.providers.core_today import CoreToday
 from kontext_tools.views import Call, Quote
+from support.bucket import QUICK, Held, door
 from support.scripted import OFFER, Scripted
 from support.scripted_host import Says, scripted
 from support.workshop import OWNER, Workshop, output, png, workshop
@@ -195,6 +196,24 @@ async def test_a_full_disk_leaves_the_job_finishable_and_says_that_it_is_paid(
     assert waiting.failure.job_id == job_id
     assert waiting.status is JobStatus.PROCESSING
     assert job.status is JobStatus.COMPLETED
+
+
+async def test_a_storage_that_is_away_holds_a_paid_picture_up_until_it_is_back(tmp_path: Path, held: Held) -> None:
+    done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(output(),))
+    with anyio.fail_after(40), door(held.base_url) as before:
+        blobs = held.blobs(tmp_path, endpoint=before.url, pace=QUICK)
+        before.shut = True
+        provider = Scripted(creates=[done], looks=[done])
+        async with workshop(tmp_path, provider, blobs=blobs) as shop:
+            waiting = await _without_space(shop)
+            assert list((tmp_path / ".tmp").iterdir()) == []
+            before.shut = False
+            await shop.studio.get_status(waiting.id, Call(owner=OWNER))
+            job = await shop.until(waiting.id, *ENDED)
+    assert waiting.failure is not None
+    assert (waiting.failure.code, waiting.failure.billed, waiting.failure.retryable) == ("storage_busy", "yes", True)
+    assert (waiting.status, job.status, len(provider.creates)) == (JobStatus.PROCESSING, JobStatus.COMPLETED, 1)
+    assert held.objects() == {f"images/{job.id}-1.{end}" for end in ("png", "json")}
 
 
 async def test_where_its_facts_find_no_space_a_picture_does_not_count_until_they_lie_beside_it(

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from PIL import Image
 
 from kontext_server.simulator.serve import Running
+from kontext_server.surface import answers
 from kontext_tools import images
 from kontext_tools.edits import Edit
 from kontext_tools.errors import UnsupportedByProvider
@@ -21,6 +23,7 @@ from kontext_tools.providers.base import Phase, Snapshot
 from kontext_tools.providers.core_today import CoreToday
 from kontext_tools.scaling import scaled
 from kontext_tools.views import Call, View
+from support.bucket import Held, asked
 from support.scripted import OFFER, Scripted
 from support.workshop import OWNER, output, png, workshop
 
@@ -76,6 +79,37 @@ async def test_an_earlier_results_own_address_serves_while_it_is_alive(tmp_path:
     await http.aclose()
     assert second.creates[0].image is not None
     assert second.creates[0].image.url == made.outputs[0].remote_url
+
+
+async def test_where_pictures_are_in_s3_a_presigned_address_reaches_a_host_without_upload(
+    tmp_path: Path, held: Held
+) -> None:
+    (tmp_path / "cat.png").write_bytes(png())
+    provider = Scripted(creates=[DONE], offer=NO_UPLOAD)
+    edit = Edit(prompt="Make it red", image=str(tmp_path / "cat.png"), provider="eachlabs")
+    guard = Guard(trusted=[held.base_url])
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, provider, guard=guard, blobs=held.blobs(tmp_path)) as shop:
+            view, again = [await shop.studio.edit_image(edit, Call(owner=OWNER)) for _ in range(2)]
+            assert isinstance(view, View) and isinstance(again, View)
+            await shop.until(view.job.id, *ENDED)
+    image = provider.creates[0].image
+    assert image is not None and image.url is not None and image.read is None
+    fetched = await anyio.to_thread.run_sync(asked, "GET", image.url)
+    assert images.read_facts(fetched) == image.facts
+    assert (again.joined, again.job.id, len(provider.creates)) == (True, view.job.id, 1)
+    assert "X-Amz-Signature" not in repr(answers.job_fields(view, lambda *_: {}, full=True))
+
+
+async def test_a_presigned_address_that_only_we_can_reach_is_not_given(tmp_path: Path, held: Held) -> None:
+    (tmp_path / "cat.png").write_bytes(png())
+    provider = Scripted(creates=[DONE], offer=NO_UPLOAD)
+    edit = Edit(prompt="Make it red", image=str(tmp_path / "cat.png"), provider="eachlabs")
+    with anyio.fail_after(20):
+        async with workshop(tmp_path, provider, blobs=held.blobs(tmp_path)) as shop:
+            with pytest.raises(UnsupportedByProvider):
+                await shop.studio.edit_image(edit, Call(owner=OWNER))
+    assert provider.creates == []
 
 
 async def test_a_source_over_the_hosts_limit_is_scaled_down_and_told(tmp_path: Path) -> None:

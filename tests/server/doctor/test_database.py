@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kontext_server.doctor import database
 from kontext_tools.stores.schema import MIGRATIONS
 from kontext_tools.stores.sqlite import SqliteStore
 from server.doctor.conftest import MakeCase
+from support.bucket import KEY_ID, SECRET, Held
 from support.fake_clock import START, FakeClock
 from support.rows import a_job, admit, keep
 
@@ -170,4 +172,42 @@ async def test_jobs_that_run_are_well_and_those_in_doubt_are_named(case: MakeCas
                 ),
             ],
         ]
+    )
+
+
+WHOLE = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+async def storage(case: MakeCase, held: Held, environment: dict[str, str], *, online: bool) -> tuple[str, ...]:
+    made = case({"KONTEXT_BLOB_URL": f"s3://{held.name}"}, environment=environment, online=online)
+    line = (await database.look(made))[-1]
+    assert line.name == "storage"
+    return (line.status.value, line.cause.replace(held.name, "…"), line.fix)
+
+
+async def test_where_pictures_lie_is_told_and_online_the_bucket_is_asked(case: MakeCase, held: Held) -> None:
+    there = {**WHOLE, "AWS_ENDPOINT_URL": held.base_url}
+    assert await storage(case, held, there, online=False) == snapshot(
+        ("ok", "pictures are kept at s3://…; with --online it is asked", "")
+    )
+    assert await storage(case, held, there, online=True) == snapshot(
+        ("ok", "pictures are kept at s3://…, which answers", "")
+    )
+
+
+async def test_a_bucket_that_is_not_there_or_lacks_its_key_is_a_failure(case: MakeCase, held: Held) -> None:
+    assert await storage(case, held, {}, online=False) == snapshot(
+        (
+            "fail",
+            "KONTEXT_BLOB_URL needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment",
+            "Set it, or unset KONTEXT_BLOB_URL.",
+        )
+    )
+    gone = replace(held, name="nobody-made-this")
+    assert await storage(case, gone, {**WHOLE, "AWS_ENDPOINT_URL": held.base_url}, online=True) == snapshot(
+        (
+            "fail",
+            "s3://…: The picture storage refuses us",
+            "A person must mend KONTEXT_BLOB_URL, or AWS_ACCESS_KEY_ID and its rights there; then call again.",
+        )
     )
