@@ -15,6 +15,7 @@ import pytest
 from mcp.client import Client
 
 from kontext_tools.formats import sniff
+from support import http_server
 from support.bucket import SECRET, Held, door
 from support.looking_in import DataFolder
 from support.stdio_server import PHOTOS, call, connected, environment, fields_of, text_of
@@ -81,6 +82,25 @@ def test_the_command_line_prints_the_address_of_a_picture_or_writes_it_where_it_
     assert (written.returncode, written.stdout.splitlines()) == (0, [str(out)])
     assert sniff(out.read_bytes()[:16]) == "image/png"
     assert SECRET not in made.stderr + written.stderr
+
+
+async def test_over_http_we_are_ready_only_while_the_storage_answers(tmp_path: Path, held: Held) -> None:
+    with (
+        anyio.fail_after(90),
+        door(held.base_url) as before,
+        http_server.served(tmp_path, held.settings_at(before.url)) as server,
+    ):
+        async with http_server.client_of(server) as http, http_server.connected(server) as client:
+            made = fields_of(await call(client, "generate_image", prompt="A red car", wait_seconds=50))
+            picture = await http.get(made["images"][0]["url"])
+            ready = await http.get("/readyz")
+            before.shut = True
+            away = [await http.get(path) for path in ("/healthz", "/readyz")]
+            no_picture = await http.get(made["images"][0]["url"])
+    assert (picture.status_code, sniff(picture.content)) == (200, "image/png")
+    assert (ready.status_code, ready.text) == (200, "ok")
+    assert [(answer.status_code, answer.text) for answer in away] == [(200, "ok"), (503, "not ok")]
+    assert no_picture.status_code == 503
 
 
 async def test_a_storage_that_is_away_holds_a_paid_picture_up_and_loses_nothing(tmp_path: Path, held: Held) -> None:

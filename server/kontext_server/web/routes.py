@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from kontext_server.app import App
 from kontext_server.web.addresses import Addresses
-from kontext_tools.errors import KontextError
+from kontext_tools.errors import KontextError, StorageBusy
 from kontext_tools.images import EXTENSIONS
 
 READY_S = 5.0
@@ -43,6 +43,8 @@ def routes(app: App, addresses: Addresses, around: Middleware) -> list[Route]:
             return _no_such_image()
         try:
             data, media_type = await app.studio.image(owner, f"{job}/{n}")
+        except StorageBusy:
+            return PlainTextResponse("Not now: try again in a minute.", status_code=503)
         except KontextError:
             return _no_such_image()
         headers = {

@@ -106,6 +106,19 @@ async def test_a_storage_that_does_not_answer_is_told_as_that_and_never_as_nothi
     assert silent[:2] == ("storage_busy", "The picture storage does not answer.")
 
 
+async def test_whoever_stops_waiting_for_a_silent_storage_goes_at_once(tmp_path: Path) -> None:
+    with anyio.fail_after(30):
+        async with scripted(Says(status=None, after=(never := anyio.Event()))) as host:
+            blobs = S3Blobs(tmp_path, place("a-bucket", host.base_url), pace=QUICK)
+            with anyio.CancelScope() as waiting:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(blobs.read, KEY)
+                    await host.asked.wait()
+                    waiting.cancel()
+            assert waiting.cancelled_caught and len(host.heard) == 1
+            never.set()
+
+
 async def test_a_bucket_that_is_not_there_holds_not_nothing(tmp_path: Path, storage: str) -> None:
     blobs = S3Blobs(tmp_path, place("nobody-made-this", storage))
     with pytest.raises(StorageBusy, match="refuses us"):

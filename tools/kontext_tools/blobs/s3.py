@@ -139,7 +139,7 @@ class S3Blobs:
                     raise
                 return None
 
-        return await self._ask(read)
+        return await self._ask(read, reads=True)
 
     def path(self, key: str) -> None:  # the seam's
         """Give `None`: nothing that is kept is a file of this machine."""
@@ -221,9 +221,10 @@ class S3Blobs:
                     raise
         return True
 
-    async def _ask(self, work: Callable[[], T]) -> T:
+    async def _ask(self, work: Callable[[], T], *, reads: bool = False) -> T:
+        # Whoever stops waiting for a silent storage need not wait for what leaves nothing behind.
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limit)
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=reads, limiter=self._limit)
         except (BaseError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise storage_failure(error) from error  # of this machine: our temporary file
