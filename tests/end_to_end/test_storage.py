@@ -16,7 +16,7 @@ from mcp.client import Client
 
 from kontext_tools.formats import sniff
 from support import http_server
-from support.bucket import SECRET, Held, door
+from support.bucket import Held, door
 from support.looking_in import DataFolder
 from support.stdio_server import PHOTOS, call, connected, environment, fields_of, text_of
 
@@ -69,19 +69,6 @@ async def test_an_edit_is_kept_in_the_bucket_read_back_and_gone_when_it_is_delet
     jobs = (one["job_id"], second["job_id"])
     deleted = await anyio.to_thread.run_sync(lambda: _kontext(tmp_path, held, "delete", *jobs, "--yes"))
     assert (deleted.returncode, held.objects()) == (0, set())
-
-
-def test_the_command_line_prints_the_address_of_a_picture_or_writes_it_where_it_is_asked_to(
-    tmp_path: Path, held: Held
-) -> None:
-    made = _kontext(tmp_path, held, "generate", "A red car")
-    (uri,) = made.stdout.splitlines()
-    assert (made.returncode, uri.partition("/images/")[0]) == (0, "kontext:/")
-    out = tmp_path / "car.png"
-    written = _kontext(tmp_path, held, "generate", "A blue car", "-o", str(out))
-    assert (written.returncode, written.stdout.splitlines()) == (0, [str(out)])
-    assert sniff(out.read_bytes()[:16]) == "image/png"
-    assert SECRET not in made.stderr + written.stderr
 
 
 async def test_over_http_we_are_ready_only_while_the_storage_answers(tmp_path: Path, held: Held) -> None:

@@ -18,6 +18,8 @@ from PIL import Image
 
 from kontext_server.simulator.serve import Running
 from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.formats import PNG_MAGIC
+from support.bucket import SECRET, Held
 
 Invoke = Callable[..., Result]
 Kontext = Callable[..., subprocess.CompletedProcess[str]]
@@ -170,6 +172,21 @@ def test_a_full_disk_ends_the_wait_and_the_next_look_keeps_the_result(
     monkeypatch.setattr(FileBlobs, "keep", keep)
     later = invoke("status", fields["job_id"], "--wait", "20", "--json")
     assert json.loads(later.stdout)["status"] == "completed"
+
+
+def test_a_picture_in_a_bucket_is_told_by_its_address_or_written_where_it_is_asked_to(
+    invoke: Invoke, held: Held, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in held.settings.items():
+        monkeypatch.setenv(name, value)
+    made = invoke("generate", "a red car")
+    (uri,) = made.stdout.splitlines()
+    assert (made.exit_code, uri.rpartition("/images/")[0]) == (0, "kontext:/")
+    out = tmp_path / "car.png"
+    written = invoke("generate", "a blue car", "-o", str(out))
+    assert (written.exit_code, written.stdout.splitlines()) == (0, [str(out)])
+    assert out.read_bytes().startswith(PNG_MAGIC)
+    assert SECRET not in made.stderr + written.stderr
 
 
 class TestWithAProvider:
