@@ -35,7 +35,9 @@ MOST_TURNS = 20
 async def connected(server: Server) -> AsyncGenerator[Converse]:
     """Start a server through the toolset, and lead conversations over it."""
     command, *arguments = server.command
-    toolset: MCPToolset[None] = MCPToolset(StdioTransport(command, arguments, env=server.env), max_retries=3)
+    transport = StdioTransport(command, arguments, env=server.env)
+    # Its own 5 s to start are of a machine that does nothing else.
+    toolset: MCPToolset[None] = MCPToolset(transport, max_retries=3, init_timeout=60)
 
     async def converse(following: Following) -> None:
         def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
