@@ -6,6 +6,7 @@ is not: the settings themselves (`settings`). Above: settings. Below: secret_key
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import sys
@@ -28,6 +29,7 @@ _BLOB_URL = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>[A-Za-z0-9_-][\w.=-]*(?:/[A-Za-z0-9_-][\w.=-]*)*))?",
     re.ASCII,
 )
+_HOST = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _UNFILLED = re.compile(r"\s*\$(?:\{[^{}]*\}|[A-Z_]+)\s*")
 
 
@@ -138,6 +140,42 @@ def _blob_url(value: Any) -> Any:
     return url
 
 
+def _origin(value: Any) -> Any:
+    if (value := _key(value)) is None:
+        return None
+    address = str(_address(value))
+    parts = urlsplit(address)
+    if parts.path or parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        raise ValueError("takes an https address without a path, such as https://kontext.example (http on loopback)")
+    return address
+
+
+def _issuer(value: Any) -> Any:
+    # Compared letter by letter with what tokens say (RFC 9207, section 2.4): a last slash belongs to it.
+    if (value := _key(value)) is not None and _address(value) and " " in value:
+        raise ValueError("takes an absolute http or https address")
+    return value
+
+
+def _hosts(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    hosts = tuple(value.replace(",", " ").lower().split())
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError("takes host names, each with a port where it is not the usual one, separated by commas")
+    return hosts
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's own loopback, by an address or as `localhost`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _folder_at_provider(value: Any) -> Any:
     if len(str(value)) > 256 or ".." in str(value):
         raise ValueError("takes at most 256 characters, without '..'")
@@ -149,6 +187,9 @@ BlobUrl = Annotated[str | None, BeforeValidator(_blob_url)]
 Key = Annotated[SecretStr | None, BeforeValidator(_key)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
 PriceSetting = Annotated[Price | None, BeforeValidator(_price)]
+Origin = Annotated[str | None, BeforeValidator(_origin)]
+Issuer = Annotated[str | None, BeforeValidator(_issuer)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
 FolderThere = Annotated[str, BeforeValidator(_folder_at_provider)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Folders = Annotated[list[Path] | None, BeforeValidator(_folders)]

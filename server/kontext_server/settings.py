@@ -40,8 +40,11 @@ from kontext_server.setting_values import (
     Caps,
     Folders,
     FolderThere,
+    Hosts,
+    Issuer,
     Key,
     Names,
+    Origin,
     PriceSetting,
     Secret,
     own_folders,
@@ -112,6 +115,19 @@ class Settings(BaseSettings):
     kontext_wait_seconds: int = Field(25, ge=0, le=50, description="how long an edit is waited for by default")
     kontext_resource_links: bool = Field(False, description="whether answers also carry resource links")
     kontext_proxy: Address | None = Field(None, description="the only proxy used")
+    kontext_public_url: Origin = Field(None, description="where others reach `kontext serve --http`, without a path")
+    kontext_auth_issuer: Issuer = Field(
+        None, description="who issues the tokens that sign people in, exactly as they say"
+    )
+    kontext_auth_audience: str | None = Field(
+        None, description="whom tokens are issued for; else `/mcp` at the public address"
+    )
+    kontext_auth_jwks_url: Address | None = Field(None, description="where the issuer's public keys are")
+    kontext_allowed_hosts: Hosts = Field((), description="further names by which others reach it")
+    kontext_tokens_file: Path | None = Field(
+        None, description="tokens of a small team, a line each: `<sha-256, hex> <subject> <scope,scope>`"
+    )
+    kontext_share_keys: bool = Field(False, description="whether those who sign in are served with these keys")
     kontext_secret_key: Secret = Field(None, description="32 bytes as base64; else made and kept in the data folder")
     kontext_log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="what goes to stderr, as JSON lines when that is no terminal"

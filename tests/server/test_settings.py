@@ -198,7 +198,7 @@ def test_a_wrong_value_in_the_file_is_named_like_the_variable(clean: Path) -> No
         (f'core_today_key = "{WRONG}"', "CORE_TODAY_KEY", "CORE_TODAY_API_KEY"),
         (f'bfl_api_key_fiel = "{WRONG}"', "BFL_API_KEY_FIEL", "BFL_API_KEY_FILE"),
         (f'[kontext]\nKONTEXT_PREVIEW = "{WRONG}"', "KONTEXT", "KONTEXT_PROXY"),
-        (f'"\\u001b[2J\\u202e{"x" * 500}" = "{WRONG}"', f"[2J {'X' * 59}…", "RUNFLOW_SURFACE"),
+        (f'"\\u001b[2J\\u202e{"x" * 500}" = "{WRONG}"', f"[2J {'X' * 59}…", "KONTEXT_AUTH_JWKS_URL"),
     ],
 )
 def test_a_name_in_the_file_that_is_no_setting_is_told_with_the_nearest_one(
@@ -347,3 +347,32 @@ def test_on_windows_the_folders_are_also_those_that_the_system_names() -> None:
     usual = [home / name for name in ("Desktop", "Documents", "Downloads", "Pictures")]
     assert own_folders(home, system="win32", known=known) == [*usual, moved]
     assert own_folders(home, system="darwin", known=known) == usual
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KONTEXT_PUBLIC_URL", "http://kontext.example"),
+        ("KONTEXT_PUBLIC_URL", "https://kontext.example/mcp"),
+        ("KONTEXT_PUBLIC_URL", "https://me@kontext.example"),
+        ("KONTEXT_PUBLIC_URL", "kontext.example"),
+        ("KONTEXT_AUTH_ISSUER", "issuer.example"),
+        ("KONTEXT_AUTH_JWKS_URL", "keys"),
+        ("KONTEXT_ALLOWED_HOSTS", "https://kontext.example"),
+        ("KONTEXT_ALLOWED_HOSTS", "*"),
+        ("KONTEXT_SHARE_KEYS", "perhaps"),
+    ],
+)
+def test_a_wrong_value_of_sign_in_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert told().startswith(f"{name} is wrong: ")
+
+
+def test_sign_in_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KONTEXT_PUBLIC_URL", "https://kontext.example:8443/")
+    monkeypatch.setenv("KONTEXT_AUTH_ISSUER", "https://issuer.example/realm/")
+    monkeypatch.setenv("KONTEXT_ALLOWED_HOSTS", "Kontext.internal, 10.0.0.7:8765 [fd00::1]")
+    made = settings.load()
+    assert made.kontext_public_url == "https://kontext.example:8443"
+    assert made.kontext_auth_issuer == "https://issuer.example/realm/"
+    assert made.kontext_allowed_hosts == ("kontext.internal", "10.0.0.7:8765", "[fd00::1]")
