@@ -22,7 +22,7 @@ from kontext_tools.archive import Archive
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.budget import Caps
-from kontext_tools.choosing import auto_order
+from kontext_tools.choosing import auto_order, for_guests
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
@@ -58,7 +58,10 @@ AddressOf = Callable[[str, Ref], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What a surface needs: the verbs, and the facts that its words are made of."""
+    """What a surface needs: the verbs, and the facts that its words are made of.
+
+    `withheld` names the configured providers that do not serve whom it faces.
+    """
 
     settings: Settings
     studio: Studio
@@ -68,14 +71,20 @@ class App:
     clock: Clock
     path_of: Callable[[str], Path | None]
     places: Places
+    withheld: frozenset[str] = frozenset()
     _store: SqliteStore
     _blobs: Blobs
     _http: Http
 
     @property
     def offers(self) -> dict[str, Offer]:
-        """Configured providers' facts, by name."""
-        return self.studio.offers
+        """Facts of the providers that serve whom this app faces, by name."""
+        return {name: offer for name, offer in self.studio.offers.items() if name not in self.withheld}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names that `auto` tries for them."""
+        return tuple(name for name in self.studio.order if name not in self.withheld)
 
     async def check(self) -> None:
         """Ask the store and the place of the pictures for what costs them little.
@@ -111,6 +120,7 @@ def build(
     *,
     any_file: bool = False,
     address_of: AddressOf | None = None,
+    guests: bool = False,
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -121,6 +131,7 @@ def build(
         settings: as read at start.
         any_file: whether inputs may come from any folder: a person at the command line names the file.
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
+        guests: whether it faces people who signed in, not the operator.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -149,7 +160,9 @@ def build(
     steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps)
     engine = Engine(store, providers, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
-    serving = Serving(inputs, originals, providers, clock, random, order=order)
+    # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.
+    serves = for_guests(providers, settings.kontext_provider, shares=settings.kontext_share_keys)
+    serving = Serving(inputs, originals, providers, clock, random, order=order, operator=LOCAL_OWNER, guests=serves)
     admitting = Admitting(store, clock, random, caps=caps)
     planner = Planner(store, engine, serving, inputs, admitting, clock)
     studio = Studio(
@@ -181,6 +194,7 @@ def build(
         clock=clock,
         path_of=path_of,
         places=places,
+        withheld=frozenset(providers) - serves if guests else frozenset(),
         _store=store,
         _blobs=blobs,
         _http=http,

@@ -28,6 +28,11 @@ KEY_VARIABLES: Mapping[str, str] = {
     "fal": "FAL_KEY",
 }
 
+NOT_SHARED = "its operator must set KONTEXT_SHARE_KEYS=true"
+_SHARING = (
+    "The operator of this server must set KONTEXT_SHARE_KEYS=true, or name sandbox in KONTEXT_PROVIDER to let people "
+    "try it without cost."
+)
 _RATIO_TOLD = "aspect_ratio match_input_image needs an image; 1:1 was used."
 
 
@@ -41,18 +46,24 @@ class Choice:
 
 
 def choose(
-    edit: Edit, offers: Mapping[str, Offer], *, order: Sequence[str], unreachable: Collection[str] = ()
+    edit: Edit,
+    offers: Mapping[str, Offer],
+    *,
+    order: Sequence[str],
+    unreachable: Collection[str] = (),
+    withheld: Collection[str] = (),
 ) -> Choice:
     """Give the provider that serves an edit.
 
     Args:
         edit: as it was asked.
-        offers: of every configured provider, by name; the sandbox is always among them.
-        order: the names that `auto` tries.
+        offers: of every provider that serves its caller, by name.
+        order: the names that `auto` tries, of these.
         unreachable: names that the edit's picture cannot be sent to.
+        withheld: names that are configured, and serve the operator alone.
 
     Raises:
-        NotConfigured: the named provider has no key.
+        NotConfigured: the named provider, or under `auto` every one, has no key, or none for this caller.
         InvalidArgument: no provider has that name.
         UnsupportedByProvider: a set argument that the named one, or under `auto` every one, does not honour; or its
             picture cannot be sent there.
@@ -62,6 +73,10 @@ def choose(
         warnings = (_RATIO_TOLD,) if "aspect_ratio" in edit.given else ()
         edit = replace(edit, aspect_ratio="1:1")
     named = edit.provider.lower()
+    if named in withheld or (named == AUTO and not order and withheld):
+        raise NotConfigured(
+            "The operator's keys serve nobody who signs in here; nothing was sent.", fix=_SHARING, field="provider"
+        )
     candidates = [offers[name] for name in order] if named == AUTO else [_named(named, offers)]
     if not candidates:
         raise NotConfigured(
@@ -87,6 +102,19 @@ def auto_order(configured: Sequence[str], preferred: Sequence[str]) -> tuple[str
     if all(name == SANDBOX for name in configured):
         return (SANDBOX,)
     return tuple(name for name in preferred or HOSTED if name in configured)
+
+
+def for_guests(configured: Collection[str], preferred: Sequence[str], *, shares: bool) -> frozenset[str]:
+    """Give the names that serve whoever is not the operator.
+
+    Args:
+        configured: every name, the sandbox among them.
+        preferred: those that the operator named.
+        shares: whether the operator's keys serve others.
+    """
+    hosted = frozenset(configured) - {SANDBOX}
+    tries_out = SANDBOX in preferred or not hosted
+    return (hosted if shares else frozenset[str]()) | (frozenset({SANDBOX}) if tries_out else frozenset[str]())
 
 
 def _named(name: str, offers: Mapping[str, Offer]) -> Offer:

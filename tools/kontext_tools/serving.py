@@ -7,7 +7,7 @@ Below: drafting, choosing, inputs, originals.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -35,7 +35,18 @@ class Drafted:
 
 
 class Serving:
-    """Finds who serves, among the configured providers."""
+    """Finds who serves, among the configured providers.
+
+    Args:
+        inputs: what is loaded.
+        originals: where a picture can be fetched.
+        providers: every configured one, by name.
+        clock: what a job's times are from.
+        random: what ids are drawn from.
+        order: the names that `auto` tries.
+        operator: the one owner whom all of them serve.
+        guests: the names that serve every other owner; `None` for all.
+    """
 
     def __init__(
         self,
@@ -46,6 +57,8 @@ class Serving:
         random: Random,
         *,
         order: Sequence[str],
+        operator: str = "",
+        guests: Collection[str] | None = None,
     ) -> None:
         self._inputs = inputs
         self._originals = originals
@@ -53,15 +66,24 @@ class Serving:
         self._clock = clock
         self._random = random
         self.order = tuple(order)
+        self._operator = operator
+        self._kept = frozenset[str]() if guests is None else frozenset(providers) - frozenset(guests)
 
     @property
     def offers(self) -> dict[str, Offer]:
         """What each configured provider can do and costs, the sandbox last."""
         return {name: provider.offer for name, provider in self._providers.items()}
 
-    def choice(self, edit: Edit) -> Choice:
-        """Give who would serve an edit, whatever its source. Raises as `choosing.choose`."""
-        return choose(edit, self.offers, order=self.order)
+    def withheld(self, owner: str) -> frozenset[str]:
+        """Give the configured names that do not serve an owner."""
+        return frozenset() if owner == self._operator else self._kept
+
+    def choice(self, edit: Edit, owner: str, *, unreachable: Collection[str] = ()) -> Choice:
+        """Give who would serve an owner's edit, whatever its source. Raises as `choosing.choose`."""
+        withheld = self.withheld(owner)
+        offers = {name: offer for name, offer in self.offers.items() if name not in withheld}
+        order = [name for name in self.order if name in offers]
+        return choose(edit, offers, order=order, unreachable=unreachable, withheld=withheld)
 
     async def draft(self, tool: str, edit: Edit, load: Load | None, call: Call, *, key_digest: str = "") -> Drafted:
         """Draft a job; refused here, before anything is recorded.
@@ -85,7 +107,7 @@ class Serving:
 
     async def _served(self, edit: Edit, owner: str, load: Load | None) -> tuple[Choice, Input | None]:
         """Find who serves, with a source that reaches it: by address, as bytes, or by an earlier result's address."""
-        choice = self.choice(edit)
+        choice = self.choice(edit, owner)
         if load is None:
             return choice, None
         loaded = await load()
@@ -95,7 +117,7 @@ class Serving:
             if source is not None:
                 return choice, replace(loaded, source=source)
             unreachable.add(choice.offer.name)
-            choice = choose(edit, self.offers, order=self.order, unreachable=unreachable)
+            choice = self.choice(edit, owner, unreachable=unreachable)
 
     async def _reaching(self, offer: Offer, owner: str, source: Source) -> Source | None:
         if can_go(offer, source):

@@ -7,18 +7,22 @@ server. Below: wording, app, errors.
 In the handshake era the question goes out on the session while the call is open (`elicitation/create`). In 2026-07-28
 the call ends with the question and comes back with the answer and our own sealed state; the SDK's boundary (`server`)
 binds that state to the tool, its arguments and the caller, and refuses it when it was changed or is too old. An answer
-without it is none: the person is asked. The seal's key is this process's own, so after a restart an answer to an
-earlier question is refused and the next call asks anew. A state can be sent again; its nonce buys one job.
+without it is none: the person is asked. Over HTTP the seal's key is that of all processes which share the secret key;
+over stdio it is this process's own, so after a restart an answer to an earlier question is refused and the next call
+asks anew. A state can be sent again; its nonce buys one job.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import mcp_types as types
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import principal_components
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -39,6 +43,9 @@ CONFIRM = "confirm"
 
 PROMPT_CHARS = 200
 
+OWNER_CHARS = 40
+"""Of the digest, in hex: 160 bits."""
+
 GO = "go"
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -49,9 +56,27 @@ SCHEMA: dict[str, Any] = {
 Work = Callable[[Call], Awaitable[types.CallToolResult]]
 
 
+def whose() -> str:
+    """Give whose request this is, in whose context it is called: of whoever signed in, else of the local user."""
+    token = get_access_token()
+    if token is None:
+        return LOCAL_OWNER
+    _, issuer, subject = principal_components(token)
+    assert issuer and subject, "no verifier lets another through"
+    return owner(issuer, subject)
+
+
+def owner(issuer: str, subject: str) -> str:
+    """Give who an issuer's subject is here: the same in every process, and another's for any other pair.
+
+    A digest, for it stands in the addresses of pictures, which are handed on, and a subject may be a person's name.
+    """
+    return hashlib.sha256(json.dumps([issuer, subject]).encode("ascii")).hexdigest()[:OWNER_CHARS]
+
+
 def owner_of(_: ServerRequestContext[Any, Any]) -> str:
-    """Give whose request it is."""
-    return LOCAL_OWNER
+    """Give whose request it is, to whoever has its context at hand."""
+    return whose()
 
 
 class Caller:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +35,7 @@ from kontext_server.surface.uris import (
 )
 from kontext_tools import images
 from kontext_tools.asked import asked
-from kontext_tools.choosing import AUTO, KEY_VARIABLES
+from kontext_tools.choosing import AUTO, KEY_VARIABLES, NOT_SHARED
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound, ResultInvalid
 from kontext_tools.finding import Search
 from kontext_tools.formats import JPEG, WEBP
@@ -61,10 +62,16 @@ class Content:
 
 
 class Resources:
-    """The resources of one app."""
+    """The resources of one app.
 
-    def __init__(self, app: App) -> None:
+    Args:
+        app: whose store holds them.
+        whose: gives the owner in whose request it is called; the local user for whoever serves nobody else.
+    """
+
+    def __init__(self, app: App, whose: Callable[[], str] = lambda: LOCAL_OWNER) -> None:
         self._app = app
+        self._whose = whose
 
     async def page(self, cursor: str | None) -> types.ListResourcesResult:
         """Give a page of images, newest first; the list of jobs stands before the first page.
@@ -75,7 +82,7 @@ class Resources:
         if cursor == "":  # no page of ours ended there
             raise MCPError(types.INVALID_PARAMS, _NO_CURSOR)
         try:
-            finds = await self._app.studio.find_images(LOCAL_OWNER, Search(), limit=PAGE, cursor=cursor or "")
+            finds = await self._app.studio.find_images(self._whose(), Search(), limit=PAGE, cursor=cursor or "")
         except InvalidArgument:
             raise MCPError(types.INVALID_PARAMS, _NO_CURSOR) from None
         # What lies further back matters less; the first page falls from 1 to little more than nothing.
@@ -132,7 +139,7 @@ class Resources:
         image = image_of(uri)
         if image is None or not image.is_picture:
             return None
-        picture = await self._app.studio.picture(LOCAL_OWNER, str(image.ref))
+        picture = await self._app.studio.picture(self._whose(), str(image.ref))
         return "-".join((picture.facts.sha256, image.form or "delivered"))
 
     async def _content(self, uri: str) -> Content | None:
@@ -140,16 +147,16 @@ class Resources:
         if address == IMAGES_URI:
             return await self._found(uri, query)
         if uri == JOBS_URI:
-            views = await self._app.studio.jobs(LOCAL_OWNER, limit=PAGE)
+            views = await self._app.studio.jobs(self._whose(), limit=PAGE)
             return _json(uri, {"jobs": [self._listed_job(view) for view in views]})
         if uri == PROVIDERS_URI:
             return _json(uri, self._providers())
         if uri == USAGE_URI:
-            return _json(uri, answers.usage_fields(*await self._app.studio.usage(LOCAL_OWNER)))
+            return _json(uri, answers.usage_fields(*await self._app.studio.usage(self._whose())))
         if uri == GUIDE_URI:
             return Content(uri=uri, media_type=MARKDOWN, data=GUIDE)
         if job_id := job_of(uri):
-            return _json(uri, self._whole_job(await self._app.studio.job(LOCAL_OWNER, job_id)))
+            return _json(uri, self._whole_job(await self._app.studio.job(self._whose(), job_id)))
         if image := image_of(uri):
             return await self._image(uri, image)
         return None
@@ -161,7 +168,7 @@ class Resources:
             return None
         search = replace(looking.search_of(arguments), provider=arguments["provider"])
         limit, cursor = arguments["limit"], arguments["cursor"]
-        finds = await self._app.studio.find_images(LOCAL_OWNER, search, limit=limit, cursor=cursor)
+        finds = await self._app.studio.find_images(self._whose(), search, limit=limit, cursor=cursor)
         fields = listings.finds_fields(search, finds)
         return _json(uri, {name: value for name, value in fields.items() if name != "next"})
 
@@ -176,28 +183,30 @@ class Resources:
         return {**answers.job_fields(view, self._app.places, full=True), **_made(view.job), **arguments}
 
     def _providers(self) -> dict[str, Any]:
-        offers = self._app.offers
+        offers, withheld = self._app.offers, self._app.withheld
         absent = {name: variable for name, variable in KEY_VARIABLES.items() if name not in offers}
         return {
-            "auto": list(self._app.studio.order),
+            "auto": list(self._app.order),
             "providers": provider_sheet.rows(offers.values()),
-            "not_configured": {name: f"set {variable}" for name, variable in absent.items()},
+            "not_configured": {
+                name: NOT_SHARED if name in withheld else f"set {variable}" for name, variable in absent.items()
+            },
         }
 
     async def _image(self, uri: str, image: ImageUri) -> Content:
         ref, form = str(image.ref), image.form
         if form == "lineage":
-            return _json(uri, listings.lineage_fields(await self._app.studio.lineage(LOCAL_OWNER, ref)))
+            return _json(uri, listings.lineage_fields(await self._app.studio.lineage(self._whose(), ref)))
         if form == "meta":
-            view = await self._app.studio.job(LOCAL_OWNER, image.ref.job_id)
+            view = await self._app.studio.job(self._whose(), image.ref.job_id)
             fields = self._whole_job(view)
-            await self._app.studio.image(LOCAL_OWNER, ref)
+            await self._app.studio.image(self._whose(), ref)
             told = [*fields["images"], *answers.source_fields(view.job, self._app.places)]
             mine = next(one for one in told if one["ref"] == ref)
             return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})
         if form == "thumb":
-            return Content(uri=uri, media_type=WEBP, data=await self._app.studio.thumb(LOCAL_OWNER, ref))
-        data, media_type = await self._app.studio.image(LOCAL_OWNER, ref)
+            return Content(uri=uri, media_type=WEBP, data=await self._app.studio.thumb(self._whose(), ref))
+        data, media_type = await self._app.studio.image(self._whose(), ref)
         if form == "preview":
             data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), JPEG
         return Content(uri=uri, media_type=media_type, data=data)

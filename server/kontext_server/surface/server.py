@@ -6,6 +6,7 @@ handshake, 2026-07-28 without). What it is not: a transport (`stdio`). Above: st
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,9 +20,9 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server import __version__
-from kontext_server.app import LOCAL_OWNER, App
-from kontext_server.surface import completion, prompts, studio_app
-from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller
+from kontext_server.app import App
+from kontext_server.surface import completion, prompts, scopes, studio_app
+from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller, owner_of, whose
 from kontext_server.surface.catalogue import TEMPLATES
 from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
@@ -32,6 +33,7 @@ from kontext_server.surface.tools import Tools
 from kontext_server.surface.unread import if_read, refuse_unread
 
 NAME = "kontext"
+SEAL_BYTES = 32
 INSTRUCTIONS = (
     "kontext edits pictures with FLUX.1 Kontext. Make several small edits rather than one large one, and look after "
     "each. Answers name pictures by reference (red-car-4k7q/1): pass it as image for the next edit; to branch, edit an "
@@ -86,10 +88,16 @@ class KontextServer(Server[App]):
         )
 
 
-def make_server(app: App) -> KontextServer:
-    """Make the server of one app; its lifespan starts and stops the app."""
-    tools, resources = Tools(app), Resources(app)
-    notices = Notices(app, lambda: LOCAL_OWNER)
+def make_server(app: App, *, seal: bytes | None = None) -> KontextServer:
+    """Make the server of one app; its lifespan starts and stops the app.
+
+    Args:
+        app: what it serves.
+        seal: the key of questions' states, 32 bytes, the same in all processes that may get the answer; without one it
+            is this process's own.
+    """
+    tools, resources = Tools(app), Resources(app, whose)
+    notices = Notices(app, whose)
     job_tasks = JobTasks(app, tools)
 
     @asynccontextmanager
@@ -129,8 +137,8 @@ def make_server(app: App) -> KontextServer:
         return prompts.get(params.name, params.arguments)
 
     @guarded
-    async def complete(_: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        return await completion.complete(app, LOCAL_OWNER, params)
+    async def complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        return await completion.complete(app, owner_of(ctx), params)
 
     private = CacheHint(ttl_ms=0, scope="private")
     server = KontextServer(
@@ -161,8 +169,9 @@ def make_server(app: App) -> KontextServer:
     server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
     studio_app.serve(server)
     TaskExtension(app.tasks, {KIND: job_tasks}).serve(server)
-    # A question's state goes through the client: sealed under this process's own key (`asking`).
-    security = RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S)
+    # A question's state goes through the client, sealed and bound to its owner (`asking`).
+    keys = [secrets.token_bytes(SEAL_BYTES) if seal is None else seal]
+    security = RequestStateSecurity(keys=keys, ttl=ANSWER_WITHIN_S, bind_principal=owner_of)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
-    server.middleware[:0] = [contain, refuse_unread]
+    server.middleware[:0] = [contain, refuse_unread, scopes.gate]
     return server
