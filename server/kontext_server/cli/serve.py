@@ -18,7 +18,7 @@ HOST, PORT = "127.0.0.1", 8765
 
 @click.command("serve", short_help=COMMANDS["serve"])
 @click.option("--http", "over_http", is_flag=True, help="Serve Streamable HTTP at /mcp, not stdio.")
-@click.option("--host", default=HOST, show_default=True, help="With --http: where; loopback only.")
+@click.option("--host", default=HOST, show_default=True, help="With --http: where; others than loopback need sign-in.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

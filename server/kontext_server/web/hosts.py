@@ -7,25 +7,18 @@ check.
 
 from __future__ import annotations
 
-import ipaddress
 import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kontext_server.setting_values import is_loopback
+
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host to listen on is this machine's own loopback, by an address or as `localhost`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def in_address(host: str) -> str:
@@ -43,6 +36,31 @@ def loopback_only(host: str) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{form}" for form in hosts])
 
 
+def reached_by(host: str, public_url: str | None, allowed: Sequence[str]) -> TransportSecuritySettings:
+    """Give the check for a server that listens on a host and is reached by others under further names.
+
+    Args:
+        host: where it listens; the loopback's names count only there.
+        public_url: how it is reached, where others reach it.
+        allowed: further names, each with a port where it shall be that one alone.
+    """
+    local = loopback_only(host) if is_loopback(host) else TransportSecuritySettings()
+    names = [*([urlsplit(public_url).netloc.lower()] if public_url else []), *allowed]
+    hosts = [form for name in names for form in ((name,) if _PORT.search(name) else (name, f"{name}:*"))]
+    origins = [f"{scheme}://{form}" for form in hosts for scheme in ("https", "http")]
+    return TransportSecuritySettings(
+        allowed_hosts=[*local.allowed_hosts, *hosts], allowed_origins=[*local.allowed_origins, *origins]
+    )
+
+
+def others_reach(host: str, public_url: str | None, allowed: Sequence[str]) -> bool:
+    """Whether anybody but this machine is meant to reach a server; arguments as for `reached_by`."""
+    names = [f"//{in_address(host)}", public_url or "//localhost"]
+    hosts = [urlsplit(name).hostname or "" for name in (*names, *(f"//{name}" for name in allowed))]
+    return not all(map(is_loopback, hosts))
+
+
+_PORT = re.compile(r":[0-9]{1,5}$")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::[0-9]{1,5})?")
 
 

@@ -1,7 +1,7 @@
-"""A port of loopback, and uvicorn on it until a signal comes: what every server of ours over HTTP is run by.
+"""A port, and uvicorn on it until a signal comes: what every server of ours over HTTP is run by.
 
 What this is: the port taken before anything is announced, one configuration of uvicorn, and a clean end at SIGTERM and
-SIGINT. What it is not: what is served there. Above: http, gallery. Below: hosts, uvicorn.
+SIGINT. What it is not: what is served there, or who may reach it. Above: http, gallery. Below: hosts, uvicorn.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from uvicorn.config import Config
 from uvicorn.server import HANDLED_SIGNALS
 from uvicorn.server import Server as Uvicorn
 
-from kontext_server.setting_sources import SettingError
-from kontext_server.web.hosts import in_address, is_loopback
+from kontext_server.web.hosts import in_address
 
 GRACE_S = 2
 """So long what is under way at a signal may take to end; calls that wait answer within a second."""
@@ -54,21 +53,15 @@ class Listening:
 
 @contextlib.contextmanager
 def listening(host: str, port: int) -> Generator[Listening]:
-    """Take a port of loopback.
+    """Take a port. Who may be let to reach it is the caller's to know.
 
     Args:
         host: by an address or as `localhost`.
         port: 0 takes a free one.
 
     Raises:
-        SettingError: another host than loopback.
         PortTaken: the port cannot be had.
     """
-    if not is_loopback(host):
-        raise SettingError(
-            f"--host {host!r} would be reached from other machines, which needs sign-in (KONTEXT_AUTH_ISSUER, or "
-            "KONTEXT_TOKENS_FILE), and this version has none yet: listen on 127.0.0.1 or ::1"
-        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's delay off only where the protocol is named; it would cost 40 ms a request.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
