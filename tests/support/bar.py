@@ -185,16 +185,8 @@ NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
     "W01": "webhooks come with a later issue",
     "W02": "webhooks come with a later issue",
-    "T01": "sign-in comes with a later issue",
-    "T02": "sign-in comes with a later issue",
-    "T03": "sign-in comes with a later issue",
-    "T04": "sign-in comes with a later issue",
-    "T05": "sign-in comes with a later issue",
-    "T06": "sign-in comes with a later issue",
-    "T07": "sign-in comes with a later issue",
-    "A01": "sign-in comes with a later issue",
-    "A02": "sign-in comes with a later issue",
-    "A03": "sign-in comes with a later issue",
+    "T06": "limits of each owner come with a later step",
+    "T07": "limits of each owner come with a later step",
 }
 """Cases, or parts of cases that have a test, that are not covered yet, and why."""
 

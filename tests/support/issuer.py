@@ -119,7 +119,7 @@ def bad_tokens(issuer: Issuer, other: Issuer) -> dict[str, str]:
     unsigned = by_hand(confused_head, good).rpartition(".")[0]
     admin = _base64(json.dumps({**good, "sub": "root"}).encode())
     return {
-        "none at all": "",
+        "a letter": "x",
         "no token": "not-a-token",
         "another audience": issuer.token(aud="https://other.example/mcp"),
         "no audience": issuer.token(aud=None),

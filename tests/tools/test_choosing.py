@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from kontext_tools.budget import Unit
-from kontext_tools.choosing import HOSTED, KEY_VARIABLES, auto_order, choose
+from kontext_tools.choosing import HOSTED, KEY_VARIABLES, auto_order, choose, for_guests
 from kontext_tools.edits import MATCH_INPUT, Edit
 from kontext_tools.errors import InvalidArgument, NotConfigured, UnsupportedByProvider
 from kontext_tools.providers.base import Offer
@@ -53,6 +53,32 @@ def test_auto_tries_the_operators_order_else_ours_else_the_sandbox() -> None:
     assert auto_order(everything, ("fal", "replicate", "bfl")) == snapshot(("fal", "bfl"))
     assert auto_order(("sandbox",), ()) == ("sandbox",)
     assert auto_order(everything, ("sandbox",)) == ("sandbox",)
+
+
+@pytest.mark.parametrize(
+    ("names", "preferred", "shares", "serve"),
+    [
+        (("sandbox",), (), False, {"sandbox"}),
+        (("fal", "sandbox"), (), False, set[str]()),
+        (("fal", "sandbox"), ("fal", "sandbox"), False, {"sandbox"}),
+        (("fal", "bfl", "sandbox"), (), True, {"fal", "bfl"}),
+        (("fal", "sandbox"), ("sandbox", "fal"), True, {"fal", "sandbox"}),
+    ],
+)
+def test_others_are_served_by_what_the_operator_shares(
+    names: tuple[str, ...], preferred: tuple[str, ...], shares: bool, serve: set[str]
+) -> None:
+    assert for_guests(names, preferred, shares=shares) == serve
+
+
+@pytest.mark.parametrize("provider", ["auto", "fal", "sandbox"])
+def test_what_is_kept_from_a_caller_is_not_configured_for_them(provider: str) -> None:
+    with pytest.raises(NotConfigured) as caught:
+        choose(edited(provider=provider), {}, order=(), withheld=("fal", "sandbox"))
+    assert caught.value.failure.fix == snapshot(
+        "The operator of this server must set KONTEXT_SHARE_KEYS=true, or name sandbox in KONTEXT_PROVIDER to let "
+        "people try it without cost."
+    )
 
 
 def test_every_hosted_provider_has_a_variable_for_its_key() -> None:

@@ -79,9 +79,9 @@ def an_app(folder: Path, simulator: Running, **settings: Any) -> App:
 
 
 @asynccontextmanager
-async def client_of(app: App, era: str, person: Person | None) -> AsyncGenerator[Client]:
+async def client_of(app: App, era: str, person: Person | None, *, seal: bytes | None = None) -> AsyncGenerator[Client]:
     with anyio.fail_after(WITHIN_S):
-        async with Client(make_server(app), mode=era, elicitation_callback=person) as client:
+        async with Client(make_server(app, seal=seal), mode=era, elicitation_callback=person) as client:
             yield client
 
 
@@ -355,6 +355,20 @@ class TestSealedState:
                 await second_round(client, asked.request_state)
             assert nothing_happened(tmp_path, simulator)
             await first_round(client)
+
+    async def test_a_state_under_a_shared_key_holds_in_another_process_and_for_its_owner_alone(
+        self, tmp_path: Path, app: App, simulator: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with client_of(app, MODERN, Person(), seal=bytes(32)) as client:
+            asked = await first_round(client)
+        async with client_of(an_app(tmp_path, simulator), MODERN, Person(), seal=bytes(32)) as client:
+            with monkeypatch.context() as another:
+                another.setattr(asking, "LOCAL_OWNER", "bob")
+                with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                    await second_round(client, asked.request_state)
+                assert nothing_happened(tmp_path, simulator)
+            made = await second_round(client, asked.request_state)
+        assert isinstance(made, types.CallToolResult) and not made.is_error
 
     async def test_a_state_that_is_too_old_is_refused(
         self, tmp_path: Path, app: App, simulator: Running, monkeypatch: pytest.MonkeyPatch
