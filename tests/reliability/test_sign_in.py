@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import mcp_types as types
 import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import Subscription
+from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 
 from kontext_server.setting_sources import SettingError
@@ -255,6 +257,48 @@ async def test_T05_anothers_task_reads_as_one_that_is_not_there(hosted: Hosted) 
             refused.append((caught.value.error.code, caught.value.error.message))
         assert refused == [(types.INVALID_PARAMS, "There is no task of that id")] * 2
         assert (await get(ida, task.task_id))["taskId"] == task.task_id
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_T05_a_listener_hears_of_nobody_elses_job_though_it_watches_it(hosted: Hosted, era: str) -> None:
+    heard: list[str] = []
+    news = anyio.Event()
+
+    async def hear(message: object) -> None:
+        told = message.params if isinstance(message, types.ResourceUpdatedNotification) else message
+        if isinstance(told, types.ResourceUpdatedNotificationParams | ResourceUpdated):
+            heard.append(str(told.uri))
+            news.set()
+
+    async def attend(stream: Subscription) -> None:
+        async for event in stream:
+            await hear(event)
+
+    async with hosted.client("mia", era=era) as mia, hosted.client("ned", era=era, message_handler=hear) as ned:
+        hosted.simulator.state.job_seconds = 60.0
+        try:
+            jobs = [
+                fields_of(await call(client, "generate_image", prompt=f"for news, {era}", wait_seconds=0))["job_id"]
+                for client in (mia, ned)
+            ]
+        finally:
+            hosted.simulator.state.job_seconds = 0.0
+        uris = [f"kontext://jobs/{job_id}" for job_id in jobs]
+        async with AsyncExitStack() as stack:
+            if era == ERAS[0]:
+                for uri in uris:
+                    params = types.SubscribeRequestParams(uri=uri)
+                    await ned.session.send_request(types.SubscribeRequest(params=params), types.EmptyResult)
+            else:
+                stream = await stack.enter_async_context(ned.listen(resource_subscriptions=uris))
+                tasks = await stack.enter_async_context(anyio.create_task_group())
+                tasks.start_soon(attend, stream)
+                stack.callback(tasks.cancel_scope.cancel)
+            # The journal is told in its own order: what is hers would be heard before what is his.
+            for client, job_id in ((mia, jobs[0]), (ned, jobs[1])):
+                await call(client, "cancel_job", job_id=job_id)
+            await news.wait()
+    assert set(heard) == {uris[1]}
 
 
 async def test_T05_a_session_of_the_handshake_era_serves_nobody_but_who_began_it(hosted: Hosted) -> None:

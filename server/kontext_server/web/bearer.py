@@ -98,10 +98,12 @@ async def _read(receive: Receive) -> tuple[Receive, bytes]:
     """Read a body, as far as one may be long; give it, and what hands it on to whoever reads it again."""
     taken: list[Message] = []
     chunks: list[bytes] = []
-    while sum(map(len, chunks)) <= MAX_MESSAGE_BYTES:
+    size = 0
+    while size <= MAX_MESSAGE_BYTES:
         message = await receive()
         taken.append(message)
         chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if not message.get("more_body", False):
             break
     left = iter(taken)
