@@ -160,6 +160,25 @@ async def test_A02_what_a_token_does_not_allow_is_refused_naming_the_one_scope(
     assert (await hosted.post(LIST, hosted.issuer.token("carol", scope=scope))).status_code == 200
 
 
+async def test_P03_a_body_that_is_read_for_its_scope_is_bounded_and_handed_on(hosted: Hosted) -> None:
+    told = headers(LIST) | {"Content-Type": "application/json"}
+    told |= {"Authorization": f"Bearer {hosted.issuer.token('carol', scope='images:read')}"}
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        for _ in range(17):
+            yield b" " * (1 << 20)
+
+    async with client_of(hosted.server) as http:
+        whole = http.build_request("POST", "/mcp", json=LIST).content
+        too_long = [
+            (await http.post("/mcp", content=b" " * ((16 << 20) + 1), headers=told)).status_code,
+            (await http.post("/mcp", content=chunks(), headers=told)).status_code,
+        ]
+        fits = await http.post("/mcp", content=b" " * 1_000_000 + whole, headers=told)
+    assert too_long == [413, 413]
+    assert (fits.status_code, "tools" in fits.json()["result"]) == (200, True)
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_A03_the_token_goes_to_no_provider(hosted: Hosted, era: str) -> None:
     token = hosted.issuer.token("dora")
