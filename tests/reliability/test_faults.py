@@ -146,7 +146,8 @@ class Disk:
 
     def copied(self, name: str) -> DataFolder:
         """Give a copy as it stands: SQLite itself can't look through /proc."""
-        shutil.copytree(self._path, self._copies / name)
+        # What is on its way is no part of what is kept, and may be gone before it is copied.
+        shutil.copytree(self._path, self._copies / name, ignore=shutil.ignore_patterns(".tmp"))
         return DataFolder(self._copies / name)
 
     @property

@@ -178,7 +178,10 @@ async def test_a_cancel_before_the_create_sends_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_cancel_of_a_running_job_is_passed_on_once_and_learnt_by_a_look(tmp_path: Path) -> None:
-    provider = Scripted(creates=[waiting()], looks=[CANCELLED])
+    async def look() -> Snapshot:
+        return CANCELLED if provider.cancels else waiting()
+
+    provider = Scripted(creates=[waiting()], looks=[look])
     with anyio.fail_after(20):
         async with workshop(tmp_path, provider) as shop:
             job_id = (await shop.generate()).job.id

@@ -121,6 +121,8 @@ def test_every_key_is_flagged_as_secret_and_nothing_is_needed_to_start() -> None
             "KONTEXT_PREVIEW": (None, ["none", "small", "medium", "large"]),
             "KONTEXT_WAIT_SECONDS": ("number", None),
             "KONTEXT_RESOURCE_LINKS": ("boolean", None),
+            "KONTEXT_TOKENS_FILE": ("filepath", None),
+            "KONTEXT_SHARE_KEYS": ("boolean", None),
             "KONTEXT_LOG_LEVEL": (None, ["debug", "info", "warning", "error"]),
         }
     )
