@@ -57,7 +57,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-UNMEASURED = frozenset({"benchmarks", "browser", "conformance", "reliability"})
+UNMEASURED = frozenset({"benchmarks", "browser", "conformance", "end_to_end", "reliability"})
 """Where started processes are not measured: they walk the ways of those of the other suites, at twice the cost."""
 
 

@@ -46,7 +46,8 @@ def _finished_afterwards(folder: Path, simulator: Running, data: DataFolder) -> 
     assert set(statuses) <= {"completed", "unknown"}
     assert sum(statuses.values()) == JOBS
     assert data.check_files() == statuses["completed"]
-    assert len(creates_at(simulator)) == charged_at(simulator) <= JOBS
+    # One that broke off with the server that sent it was seen there and not charged; its job is unknown.
+    assert statuses["completed"] <= charged_at(simulator) <= len(creates_at(simulator)) <= JOBS
 
 
 def test_L01_the_end_of_input_ends_an_idle_server(tmp_path: Path, simulator: Running) -> None:
