@@ -167,12 +167,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order: what a test gives, the environment, `…_FILE`, `kontext.toml`. No .env file is read."""
-        return (
-            init_settings,
-            Environment(settings_cls),
-            KeyFiles(settings_cls),
-            UpperCaseToml(settings_cls, toml_file=config_file()),
-        )
+        return (init_settings, *_places(settings_cls).values())
 
 
 def unknown_variables(environment: Mapping[str, str]) -> str | None:
@@ -203,12 +198,17 @@ def origins() -> dict[str, str]:
     Raises:
         SettingError: the file cannot be read, or holds what is no setting.
     """
-    sources = {
-        "kontext.toml": UpperCaseToml(Settings, toml_file=config_file()),
-        "a file of its own": KeyFiles(Settings),
-        "environment": Environment(Settings),
+    places = reversed(_places(Settings).items())
+    return {name: words for words, source in places for name in source()}
+
+
+def _places(settings_cls: type[BaseSettings]) -> dict[str, PydanticBaseSettingsSource]:
+    """Give the places that settings come from, in words; the first that has one wins."""
+    return {
+        "environment": Environment(settings_cls),
+        "a file of its own": KeyFiles(settings_cls),
+        "kontext.toml": UpperCaseToml(settings_cls, toml_file=config_file()),
     }
-    return {name: words for words, source in sources.items() for name in source()}
 
 
 def prepare_data_dir(settings: Settings) -> None:

@@ -232,8 +232,8 @@ async def _saved(app: App, view: View, asked: Asked, kept: Sequence[Path | str])
     output = asked.output
     assert output is not None
     try:
-        refs = [f"{holder.id}/{image.n}" for holder, image in view.job.images]
-        pictures = [(await app.studio.image(LOCAL_OWNER, ref))[0] for ref in refs]
+        refs = [Ref(job_id=holder.id, n=image.n) for holder, image in view.job.images]
+        pictures = [(await app.studio.image(LOCAL_OWNER, str(ref)))[0] for ref in refs]
         return DONE, saving.copy(pictures, output, force=asked.force)
     except (OSError, KontextError) as error:
         why = error.failure.message if isinstance(error, KontextError) else error.strerror

@@ -1,7 +1,8 @@
 """A plan as a person writes it down: TOML or JSON, made into run_plan's arguments.
 
 What this is: the file and where its relative paths begin. What it is not: a judgement of the steps (`surface.reading`,
-`kontext_tools.plans`), which a model's plans share. Above: plan. Below: pictures.
+`kontext_tools.plans`), which a model's plans share. Above: plan. Below:
+pictures, surface.parameters.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from kontext_server.cli.pictures import as_named
+from kontext_server.surface.parameters import IMAGE
 from kontext_tools.errors import InvalidArgument
 
 _STDIN = Path("-")
-_IMAGE_NAMES = ("image", "input_image", "image_url", "image_path", "input_image_url")
+_IMAGE_NAMES = (IMAGE.name, *IMAGE.aliases)
 
 
 def read(file: Path) -> dict[str, Any]:

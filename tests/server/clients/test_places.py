@@ -134,13 +134,13 @@ def test_a_proxy_without_a_password_and_a_key_that_the_file_names_are_no_secrets
 @pytest.mark.parametrize(
     ("entry", "ours"),
     [
-        ({"command": "/opt/venv/bin/kontext", "args": ["serve"]}, True),
+        ({"command": "/home/ada/venv/bin/kontext", "args": ["serve"]}, True),
         ({"command": "kontext-tool-server"}, True),
         ({"command": "C:\\tools\\Scripts\\kontext.exe", "args": []}, True),
         ({"command": "/usr/bin/python3", "args": ["-m", "kontext_server", "serve"]}, True),
         ({"command": "uvx", "args": ["--from", "kontext-tool-server", "kontext", "serve"]}, True),
         ({"command": "uvx", "args": ["kontext-tool-server@1.2"]}, True),
-        ({"command": "/opt/kontext/other"}, False),
+        ({"command": "/home/ada/kontext/other"}, False),
         ({"command": "npx", "args": ["kontext"]}, False),
         ({"url": "https://kontext.test/mcp"}, False),
         ({"command": ["kontext"]}, False),
