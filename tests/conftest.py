@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from kontext_server.simulator.serve import Running, running
@@ -58,15 +59,23 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 UNMEASURED = frozenset({"benchmarks", "browser", "conformance", "end_to_end", "reliability"})
-"""Where started processes are not measured: they walk the ways of those of the other suites, at twice the cost."""
+"""What is not measured, nor the processes that it starts: they walk the ways of the other suites, at twice the cost."""
 
 
 @pytest.fixture(autouse=True)
-def processes_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let coverage follow into the processes that a test starts, where they show something new."""
-    if UNMEASURED.intersection(request.path.parts):
-        for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
-            monkeypatch.delenv(name, raising=False)
+def measured_where_it_tells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Let coverage rest in the suites of the whole, and follow into the processes that the others start."""
+    measuring = Coverage.current()
+    if not UNMEASURED.intersection(request.path.parts):
+        yield
+        return
+    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    if measuring is not None:
+        measuring.stop()
+    yield
+    if measuring is not None:
+        measuring.start()
 
 
 CELLS: dict[tuple[str, str], str] = {}
