@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from kontext_tools import changes, images, provenance
+from kontext_tools import changes, darkroom, images, provenance
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
@@ -173,7 +173,7 @@ class Archive:
 
     async def _proven(self, remote: RemoteOutput, temporary: Path) -> ImageFacts:
         try:
-            return await anyio.to_thread.run_sync(images.read_output, temporary)
+            return await darkroom.work(images.read_output, temporary)
         except ResultInvalid as invalid:
             if remote.url is None:
                 raise
@@ -203,9 +203,10 @@ class Archive:
         if source is None or source.blob is None or source.facts is None:
             return None
         try:
-            before = await self._shelf.read(source.blob, source.facts)
-            after = await self._shelf.read(output.blob, output.facts)
-            return await anyio.to_thread.run_sync(changes.compare, before, after)
+            async with darkroom.slot():
+                before = await self._shelf.read(source.blob, source.facts)
+                after = await self._shelf.read(output.blob, output.facts)
+                return await anyio.to_thread.run_sync(changes.compare, before, after)
         except KontextError:
             return None
 

@@ -13,6 +13,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
+from kontext_tools import darkroom
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.errors import KontextError
 from kontext_tools.jobs import Job, Source, SourceKind
@@ -60,14 +61,11 @@ class Originals:
         assert blob is not None and facts is not None
         if not offer.is_too_large(facts):
             return Attachment(facts=facts, read=partial(self._shelf.read, blob, facts))
-        data, facts = await anyio.to_thread.run_sync(
-            partial(
-                scaled,
-                await self._shelf.read(blob, facts),
-                longest_px=offer.max_input_px,
-                most_bytes=offer.max_input_bytes,
+        async with darkroom.slot():
+            kept = await self._shelf.read(blob, facts)
+            data, facts = await anyio.to_thread.run_sync(
+                partial(scaled, kept, longest_px=offer.max_input_px, most_bytes=offer.max_input_bytes)
             )
-        )
 
         async def read() -> bytes:
             return data

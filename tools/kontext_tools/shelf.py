@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import anyio.to_thread
 
-from kontext_tools import images
+from kontext_tools import darkroom, images
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.blobs.keys import THUMB_PX
@@ -62,7 +62,7 @@ class Shelf:
         kept = await self._blobs.read(kept_under)
         if kept is not None and await anyio.to_thread.run_sync(_is_thumbnail, kept):
             return kept
-        made = await anyio.to_thread.run_sync(images.thumbnail, data, THUMB_PX)
+        made = await darkroom.work(images.thumbnail, data, THUMB_PX)
         with suppress(KontextError):
             # A power cut may undo it: a page of fifty would wait for the disk a hundred times.
             await self._blobs.write(kept_under, made, durable=False)

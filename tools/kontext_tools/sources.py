@@ -11,12 +11,13 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import anyio.to_thread
 
-from kontext_tools import data_uris, images
+from kontext_tools import darkroom, data_uris, images
 from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
 from kontext_tools.files import lies_in, nearest_names, on_drive_of, opened_path, path_in_address
 from kontext_tools.guard import Blocked
@@ -175,7 +176,7 @@ class Sources:
 
     async def cleaned(self, data: bytes) -> Picture:
         """Prove that bytes are a picture, and clean them, in a worker thread."""
-        clean, facts = await anyio.to_thread.run_sync(lambda: images.cleaned(data, keep_metadata=self._keep_metadata))
+        clean, facts = await darkroom.work(partial(images.cleaned, data, keep_metadata=self._keep_metadata))
         return Picture(facts=facts, data=clean)
 
     def not_allowed(self) -> SourceNotAllowed:

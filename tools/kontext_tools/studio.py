@@ -240,6 +240,10 @@ class Studio:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
         return await self._gallery.preview(job, longest_px)
 
+    async def preview_of(self, owner: str, text: str, longest_px: int) -> bytes:
+        """Give a JPEG of an own image. Raises `UnknownRef`, `ResultInvalid`."""
+        return await self._gallery.preview_of(owner, text, longest_px)
+
     async def _start(self, tool: str, edit: Edit, call: Call) -> View | Quote:
         require_prompt(edit.prompt)
         digest = call.yes.given if call.yes is not None else drafting.digest(tool, edit, image=edit.image)

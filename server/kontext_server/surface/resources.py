@@ -33,7 +33,6 @@ from kontext_server.surface.uris import (
     image_of,
     job_of,
 )
-from kontext_tools import images
 from kontext_tools.asked import asked
 from kontext_tools.choosing import AUTO, KEY_VARIABLES, NOT_SHARED
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound, ResultInvalid
@@ -206,9 +205,10 @@ class Resources:
             return _json(uri, {**mine, "job": {name: fields[name] for name in fields if name != "images"}})
         if form == "thumb":
             return Content(uri=uri, media_type=WEBP, data=await self._app.studio.thumb(self._whose(), ref))
-        data, media_type = await self._app.studio.image(self._whose(), ref)
         if form == "preview":
-            data, media_type = await anyio.to_thread.run_sync(images.preview, data, PREVIEW_PX), JPEG
+            preview = await self._app.studio.preview_of(self._whose(), ref, PREVIEW_PX)
+            return Content(uri=uri, media_type=JPEG, data=preview)
+        data, media_type = await self._app.studio.image(self._whose(), ref)
         return Content(uri=uri, media_type=media_type, data=data)
 
 

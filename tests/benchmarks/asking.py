@@ -1,0 +1,103 @@
+"""A client that costs little: requests made once, sent again and again over kept connections, in a closed loop.
+
+What this is: the load of the rows over HTTP; beside a server of the SDK's a call of it costs a tenth. What it is not: a
+check of answers, but that each is a 200 with a result. Above: over_http, soak. Below: nothing of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+MODERN = "2026-07-28"
+
+
+@dataclass(slots=True)
+class Answered:
+    """What came of a load: how long it took, and how long each call waited, in seconds."""
+
+    took_s: float = 0.0
+    waited_s: list[float] = field(default_factory=list[float])
+
+    @property
+    def calls_a_second(self) -> float:
+        """Give the rate of the whole."""
+        return len(self.waited_s) / self.took_s
+
+    def percentile_ms(self, share: float) -> float:
+        """Give the wait that so large a share of the calls did not pass."""
+        waits = sorted(self.waited_s)
+        return waits[min(len(waits) - 1, int(len(waits) * share))] * 1000
+
+
+def request(url: str, tool: str, arguments: dict[str, Any], *, token: str | None = None) -> bytes:
+    """Give a call of a tool in the revision of 2026-07-28 as it goes over the wire."""
+    place = urlsplit(url)
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "0"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": tool, "arguments": arguments, "_meta": meta}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    lines = [
+        f"POST {place.path} HTTP/1.1",
+        f"Host: {place.netloc}",
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        f"Mcp-Protocol-Version: {MODERN}",
+        "Mcp-Method: tools/call",
+        f"Mcp-Name: {tool}",
+        *([] if token is None else [f"Authorization: Bearer {token}"]),
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def load(requests: Sequence[tuple[str, bytes]], *, clients: int, lasting_s: float) -> Answered:
+    """Ask with so many clients at once, each its next call when its last is answered.
+
+    Args:
+        requests: each the server's address and a request; client `i` takes the one at `i`, round and round.
+        clients: connections that are kept.
+        lasting_s: so long.
+    """
+    return asyncio.run(_load(requests, clients, lasting_s))
+
+
+async def _load(requests: Sequence[tuple[str, bytes]], clients: int, lasting_s: float) -> Answered:
+    answered = Answered()
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for i in range(clients):
+            tasks.create_task(_client(*requests[i % len(requests)], answered, began + lasting_s))
+    answered.took_s = time.perf_counter() - began
+    return answered
+
+
+async def _client(url: str, asked: bytes, answered: Answered, until: float) -> None:
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    try:
+        while (began := time.perf_counter()) < until:
+            writer.write(asked)
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await _body(reader, head)
+            assert head.startswith(b"HTTP/1.1 200") and b'"result"' in body, (head, body[:500])
+            answered.waited_s.append(time.perf_counter() - began)
+    finally:
+        writer.close()
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """Read a body whose length is told, or one in chunks."""
+    lines = head.lower().split(b"\r\n")
+    for line in lines:
+        if line.startswith(b"content-length:"):
+            return await reader.readexactly(int(line.partition(b":")[2]))
+    return await reader.readuntil(b"\r\n0\r\n\r\n")
