@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,45 +59,65 @@ def request(url: str, tool: str, arguments: dict[str, Any], *, token: str | None
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def load(requests: Sequence[tuple[str, bytes]], *, clients: int, lasting_s: float) -> Answered:
-    """Ask with so many clients at once, each its next call when its last is answered.
+def load(
+    requests: Sequence[tuple[str, bytes]],
+    *,
+    clients: int,
+    lasting_s: float,
+    meanwhile: Callable[[], None] | None = None,
+) -> Answered:
+    """Ask with so many clients at once, each its next call when its last is answered; each asks once at least.
 
     Args:
         requests: each the server's address and a request; client `i` takes the one at `i`, round and round.
         clients: connections that are kept.
-        lasting_s: so long.
+        lasting_s: no call begins after that.
+        meanwhile: called every second.
     """
-    return asyncio.run(_load(requests, clients, lasting_s))
+    return asyncio.run(_load(requests, clients, lasting_s, meanwhile or (lambda: None)))
 
 
-async def _load(requests: Sequence[tuple[str, bytes]], clients: int, lasting_s: float) -> Answered:
+async def _load(
+    requests: Sequence[tuple[str, bytes]], clients: int, lasting_s: float, meanwhile: Callable[[], None]
+) -> Answered:
     answered = Answered()
     began = time.perf_counter()
+    looking = asyncio.create_task(_every_second(meanwhile))
     async with asyncio.TaskGroup() as tasks:
         for i in range(clients):
             tasks.create_task(_client(*requests[i % len(requests)], answered, began + lasting_s))
     answered.took_s = time.perf_counter() - began
+    looking.cancel()
     return answered
+
+
+async def _every_second(look: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(1)
+        look()
 
 
 async def _client(url: str, asked: bytes, answered: Answered, until: float) -> None:
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     try:
-        while (began := time.perf_counter()) < until:
+        while True:
+            began = time.perf_counter()
             writer.write(asked)
             head = await reader.readuntil(b"\r\n\r\n")
             body = await _body(reader, head)
             assert head.startswith(b"HTTP/1.1 200") and b'"result"' in body, (head, body[:500])
-            answered.waited_s.append(time.perf_counter() - began)
+            ended = time.perf_counter()
+            answered.waited_s.append(ended - began)
+            if ended >= until:
+                return
     finally:
         writer.close()
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     """Read a body whose length is told, or one in chunks."""
-    lines = head.lower().split(b"\r\n")
-    for line in lines:
+    for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return await reader.readexactly(int(line.partition(b":")[2]))
-    return await reader.readuntil(b"\r\n0\r\n\r\n")
+    return await reader.readuntil(b"0\r\n\r\n")

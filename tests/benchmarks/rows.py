@@ -49,12 +49,16 @@ class Row:
         floor = median(self.floor)
         return [
             self.name,
-            f"{ours:.1f} {self.unit} ({min(self.ours):.1f}-{max(self.ours):.1f})",
-            f"{floor:.1f} {self.unit} ({min(self.floor):.1f}-{max(self.floor):.1f})",
+            f"{_told(ours)} {self.unit} ({_told(min(self.ours))}-{_told(max(self.ours))})",
+            f"{_told(floor)} {self.unit} ({_told(min(self.floor))}-{_told(max(self.floor))})",
             f"{ours / floor:.2f}",
-            f"{ours - floor:+.1f} {self.unit}",
+            f"{'+' if ours >= floor else '-'}{_told(abs(ours - floor))} {self.unit}",
             self.target,
         ]
+
+
+def _told(figure: float) -> str:
+    return f"{figure:.2f}" if figure < 10 else f"{figure:.1f}"
 
 
 def wall_ms(command: Sequence[str], environment: Mapping[str, str]) -> float:
@@ -81,10 +85,10 @@ def start(command: Sequence[str], environment: Mapping[str, str]) -> Started:
     ) as process:
         _ask(process, INITIALIZE)
         wall_ms = (time.perf_counter() - began) * 1000
-        cpu_ms = _cpu_ms(process.pid)
+        cpu_ms = cpu_ms_of(process.pid)
         _say(process, INITIALIZED)
         _ask(process, LIST_TOOLS)
-        memory_mb = _memory_mb(process.pid)
+        memory_mb = memory_mb_of(process.pid)
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
@@ -106,12 +110,14 @@ def _ask(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> Any:
             return answer
 
 
-def _cpu_ms(pid: int) -> float:
+def cpu_ms_of(pid: int) -> float:
+    """Give the CPU time that a process took so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def _memory_mb(pid: int) -> float:
+def memory_mb_of(pid: int) -> float:
+    """Give what a process holds in memory."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1000

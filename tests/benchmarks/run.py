@@ -18,12 +18,13 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import engine
 import gallery
 import listing
+import over_http
 from rows import Row, Started, start, wall_ms
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.built import needed
 
@@ -49,7 +50,8 @@ def main() -> None:
     work = engine.jobs(count=5, rounds=1) if given.small else engine.jobs()
     found = listing.lists(images=500, rounds=3) if given.small else listing.lists()
     seen = gallery.views(images=200, rounds=1) if given.small else gallery.views()
-    for line in table([*starts(rounds), *store, *work, *found, *seen]):
+    called = over_http.rows(rounds=1, lasting_s=0.2, in_flight=20) if given.small else over_http.rows()
+    for line in table([*starts(rounds), *store, *work, *found, *seen, *called]):
         print(line)
 
 

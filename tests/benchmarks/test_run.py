@@ -38,5 +38,11 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "resources/list, first page, 500 images, p50",
         "resources/list, a later page, 500 images, p50",
         *(GALLERY if shutil.which("chromium") else ()),
+        "get_status of a running job over HTTP, 16 clients",
+        "the same, CPU a call",
+        "the same, p99 of a call",
+        "the same of a finished job, with its picture",
+        "get_status of a running job, two processes beside one",
+        "memory with 20 jobs in flight and a call waiting for each, beside one job",
     ]
-    assert all(" MB" in line or " ms" in line or " of them" in line for line in lines[2:])
+    assert all(" MB" in line or " ms" in line or " of them" in line or " calls/s" in line for line in lines[2:])

@@ -1,0 +1,155 @@
+"""Over Streamable HTTP, beside a bare echo server on the same SDK: calls a second, CPU a call, two processes, memory.
+
+What this is: rows of the table. The client is of the tests' own and shares the machine with the servers, so that
+figures are to be read as ratios. What it is not: the client (`asking`) or the long run (`soak`). Above: run. Below:
+asking, rows.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from asking import load, request
+from rows import Row, cpu_ms_of, memory_mb_of
+
+from kontext_server.simulator.serve import running
+from support.http_server import Served, envelope, headers, served
+
+BARE = (sys.executable, str(Path(__file__).with_name("bare_server.py")), "--http")
+CLIENTS = 16
+STILL = 1_800_000_000.0
+"""The simulator's clock, which stands still: a job of its runs until the end of the measurement."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """The samples of one server under load, one for each round."""
+
+    calls_a_second: list[float]
+    cpu_ms: list[float]
+    p99_ms: list[float]
+
+
+def rows(*, rounds: int = 5, lasting_s: float = 3.0, in_flight: int = 1000) -> list[Row]:
+    """Measure.
+
+    Args:
+        rounds: interleaved.
+        lasting_s: each load of a round.
+        in_flight: jobs, each with a call that waits for it.
+    """
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running(clock=lambda: STILL) as simulator,
+        bare() as echo,
+        served(Path(name), simulator.settings) as one,
+        served(Path(name), simulator.settings) as other,
+    ):
+        job = fields(one, "generate_image", {"prompt": "a red lake", "wait_seconds": 0})["job_id"]
+        ended = fields(one, "generate_image", {"prompt": "a lake", "provider": "sandbox", "wait_seconds": 30})["job_id"]
+        asked = {
+            "echo": [(echo.url, request(echo.url, "echo", {"text": "x"}))],
+            "running": [(one.url, request(one.url, "get_status", {"job_id": job}))],
+            "ended": [(one.url, request(one.url, "get_status", {"job_id": ended}))],
+            "two": [(server.url, request(server.url, "get_status", {"job_id": job})) for server in (one, other)],
+        }
+        pids = {"echo": echo.pid, "running": one.process.pid, "ended": one.process.pid, "two": one.process.pid}
+        loaded = {what: Loaded([], [], []) for what in asked}
+        for _ in range(rounds):
+            for what, requests in asked.items():
+                before_ms = cpu_ms_of(pids[what])
+                answered = load(requests, clients=CLIENTS, lasting_s=lasting_s)
+                loaded[what].calls_a_second.append(answered.calls_a_second)
+                loaded[what].cpu_ms.append((cpu_ms_of(pids[what]) - before_ms) / len(answered.waited_s))
+                loaded[what].p99_ms.append(answered.percentile_ms(0.99))
+    echo_, running_, ended_, two = (loaded[what] for what in asked)
+    return [
+        Row(
+            name=f"get_status of a running job over HTTP, {CLIENTS} clients",
+            unit="calls/s",
+            ours=running_.calls_a_second,
+            floor=echo_.calls_a_second,
+            target="at least 0.6 x",
+        ),
+        Row(name="the same, CPU a call", unit="ms", ours=running_.cpu_ms, floor=echo_.cpu_ms, target="at most 1.5 x"),
+        Row(name="the same, p99 of a call", unit="ms", ours=running_.p99_ms, floor=echo_.p99_ms, target="-"),
+        Row(
+            name="the same of a finished job, with its picture",
+            unit="calls/s",
+            ours=ended_.calls_a_second,
+            floor=echo_.calls_a_second,
+            target="-",
+        ),
+        Row(
+            name="get_status of a running job, two processes beside one",
+            unit="calls/s",
+            ours=two.calls_a_second,
+            floor=running_.calls_a_second,
+            target="at least 1.5 x",
+        ),
+        many(in_flight),
+    ]
+
+
+def many(in_flight: int) -> Row:
+    """Measure one process that holds so many jobs, with a call waiting for each, beside itself before them."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running(clock=lambda: STILL) as simulator,
+        served(Path(name), simulator.settings) as one,
+    ):
+        fields(one, "generate_image", {"prompt": "the first", "wait_seconds": 0})
+        before_mb = memory_mb_of(one.process.pid)
+        asked = [
+            (one.url, request(one.url, "generate_image", {"prompt": f"lake {i}", "wait_seconds": 20}))
+            for i in range(in_flight)
+        ]
+        most = [before_mb]
+        load(asked, clients=in_flight, lasting_s=0.0, meanwhile=lambda: most.append(memory_mb_of(one.process.pid)))
+    return Row(
+        name=f"memory with {in_flight:,} jobs in flight and a call waiting for each, beside one job",
+        unit="MB",
+        ours=[max(most)],
+        floor=[before_mb],
+        target="under 250 MB",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The floor, as a process that listens."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def bare() -> Generator[Bare]:
+    """Start the floor on a free port."""
+    with subprocess.Popen(BARE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Bare(url=process.stdout.readline().strip(), pid=process.pid)
+        finally:
+            process.kill()
+
+
+def fields(server: Served, tool: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+    """Call a tool once; give its structured content."""
+    body = envelope("tools/call", {"name": tool, "arguments": dict(arguments)})
+    asked = Request(
+        server.url,
+        json.dumps(body).encode(),
+        {**headers(body), "Content-Type": "application/json"},
+    )
+    with urlopen(asked, timeout=60) as answer:
+        return json.load(answer)["result"]["structuredContent"]
