@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -11,13 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, Route
 
+from support.forked import KONTEXT, Popen, run
 from support.many_images import fill
 from support.stdio_server import PHOTOS, environment
 from support.studio_view import shows
 
 pytestmark = pytest.mark.anyio
 
-KONTEXT = (sys.executable, "-m", "kontext_server")
 IMAGES, PICTURES = 10_000, 60
 
 
@@ -33,7 +32,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gallery(folder: Path) -> Generator[tuple[str, subprocess.Popen[str]]]:
     """Run `kontext gallery`; give the address that opens it."""
     command = [*KONTEXT, "gallery", "--no-open"]
-    with subprocess.Popen(
+    with Popen(
         command, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
@@ -239,8 +238,6 @@ async def _compares(browser: Browser, file: Path, ref: str, axe: str) -> None:
 
 
 def _kontext(folder: Path, *arguments: str) -> str:
-    run = subprocess.run(
-        [*KONTEXT, *arguments], env=environment(folder), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    done = run([*KONTEXT, *arguments], env=environment(folder), text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

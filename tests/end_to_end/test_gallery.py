@@ -9,7 +9,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,9 +26,9 @@ from kontext_tools.edits import Edit
 from kontext_tools.planning import Asked
 from kontext_tools.plans import Step
 from kontext_tools.views import Call, View
+from support.forked import KONTEXT, Popen, run
 from support.stdio_server import PHOTOS, environment
 
-KONTEXT = (sys.executable, "-m", "kontext_server")
 PATIENCE_S = 30
 
 
@@ -55,7 +54,7 @@ class Opened:
 def gallery(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Generator[Opened]:
     command = [*KONTEXT, "gallery", *arguments]
     settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox"} if env is None else env)
-    with subprocess.Popen(
+    with Popen(
         command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     ) as process:
         try:
@@ -68,7 +67,7 @@ def gallery(folder: Path, *arguments: str, env: Mapping[str, str] | None = None)
 def edited(folder: Path) -> str:
     command = [*KONTEXT, "edit", str(PHOTOS / "chelsea.png"), "Make it sepia", "--json"]
     settings = environment(folder, {"KONTEXT_PROVIDER": "sandbox"})
-    ended = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
+    ended = run(command, env=settings, text=True, timeout=PATIENCE_S)
     return json.loads(ended.stdout)["job_id"]
 
 
@@ -96,7 +95,7 @@ def test_looking_at_pictures_sends_nothing_of_a_plan_whose_client_is_gone(tmp_pa
         assert opened.end(signal.SIGTERM)[0] == 0
     exported = ["export", job, "--html", str(tmp_path / "cat.html")]
     settings = environment(tmp_path, simulator.settings)
-    ended = subprocess.run([*KONTEXT, *exported], env=settings, capture_output=True, text=True, check=False)
+    ended = run([*KONTEXT, *exported], env=settings, text=True, timeout=PATIENCE_S)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert {answer.status_code for answer in read} == {200}
     assert status == "pending"

@@ -14,6 +14,7 @@ import pytest
 from kontext_server.simulator.serve import Running
 from kontext_server.surface.tasks import IDENTIFIER
 from support.at_simulator import charged_at, creates_at
+from support.forked import Popen
 from support.looking_in import DataFolder
 from support.stdio_server import COMMAND, environment
 from support.task_client import ENDED, MODERN
@@ -61,7 +62,7 @@ class Server:
 @contextmanager
 def server_on(folder: Path, settings: Mapping[str, str]) -> Generator[Server]:
     """Start a server; it is killed at the end."""
-    with subprocess.Popen(
+    with Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder, settings), bufsize=0
     ) as process:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.forked import Popen
 from support.kept import is_as_kept
 from support.stdio_server import COMMAND, environment
 
@@ -89,7 +90,7 @@ class Wire:
 
 def spoken(folder: Path, version: str) -> list[str]:
     """Speak with a new server in one version; give the lines as they went, masked."""
-    with subprocess.Popen(
+    with Popen(
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support.forked import Popen
 from support.stdio_server import COMMAND, environment
 
 INITIALIZE = {
@@ -80,7 +81,7 @@ def by_hand(
 
     `under` is the command that it runs under, such as strace; `answer` is given to whatever the server asks.
     """
-    with subprocess.Popen(
+    with Popen(
         [*under, *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(folder, settings), bufsize=0
     ) as process:
         try:

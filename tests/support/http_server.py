@@ -16,6 +16,7 @@ from mcp.client import Client
 from mcp.client.session import ElicitationFnT
 from mcp.client.streamable_http import streamable_http_client
 
+from support.forked import Popen
 from support.stdio_server import environment
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "kontext_server", "serve", "--http", "--port", "0")
@@ -51,9 +52,7 @@ class Served:
 @contextmanager
 def served(folder: Path, settings: Mapping[str, str] | None = None, *arguments: str) -> Generator[Served]:
     """Start a server on a free port of loopback; it is killed at the end if it still lives."""
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], env=environment(folder, settings), stderr=subprocess.PIPE, text=True
-    )
+    process = Popen([*COMMAND, *arguments], env=environment(folder, settings), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     with process:
         try:

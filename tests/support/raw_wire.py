@@ -19,6 +19,7 @@ from typing import Any
 import mcp_types as types
 
 from support.by_hand import INITIALIZE
+from support.forked import Popen
 from support.stdio_server import COMMAND, environment
 
 ENVELOPE = {
@@ -144,7 +145,7 @@ def leaks(told: Mapping[str, Any], *more: str) -> list[str]:
 def raw_wire(folder: Path, settings: Mapping[str, str], era: str) -> Generator[RawWire]:
     """Start a server and open the wire in an era; it is killed at the end if it still lives."""
     with (folder / "stderr.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

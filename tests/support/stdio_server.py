@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import mcp_types as types
-from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
 from mcp.client.session import ElicitationFnT, MessageHandlerFnT
+
+from support.forked import over_stdio
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "kontext_server", "serve")
 ERAS = ("legacy", "2026-07-28")
@@ -45,9 +46,7 @@ async def connected(
     on_message: MessageHandlerFnT | None = None,
 ) -> AsyncGenerator[Client]:
     """Give a client of a server that was started for it, and ends with it; it can ask where there is a person."""
-    command, *arguments = COMMAND
-    parameters = StdioServerParameters(command=command, args=arguments, env=environment(folder, settings))
-    server = stdio_client(parameters)
+    server = over_stdio(environment(folder, settings))
     async with Client(server, mode=era, elicitation_callback=person, message_handler=on_message) as client:
         yield client
 

@@ -16,13 +16,13 @@ from typing import Any, cast
 
 import anyio
 import mcp_types as types
-from mcp import StdioServerParameters, stdio_client
 from mcp.client import Client
 from mcp.client.extension import advertise
 from mcp.shared.exceptions import MCPError
 from playwright.async_api import Browser, Frame, Page
 
-from support.stdio_server import COMMAND, environment
+from support.forked import over_stdio
+from support.stdio_server import environment
 
 APPS = "io.modelcontextprotocol/ui"
 STUDIO = "ui://kontext/studio.html"
@@ -201,10 +201,9 @@ async def apps_client(
     folder: Path, settings: Mapping[str, str] | None = None, *, era: str = "legacy"
 ) -> AsyncGenerator[Client]:
     """Give a client that declares MCP Apps, of a server that was started for it."""
-    command, *arguments = COMMAND
-    parameters = StdioServerParameters(command=command, args=arguments, env=environment(folder, settings))
+    server = over_stdio(environment(folder, settings))
     extensions = [advertise(APPS, {"mimeTypes": ["text/html;profile=mcp-app"]})]
-    async with Client(stdio_client(parameters), mode=era, extensions=extensions) as client:
+    async with Client(server, mode=era, extensions=extensions) as client:
         yield client
 
 

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kontext_server import cli
+from support import forked
 
 PATIENCE_S = 60
 
@@ -52,15 +53,13 @@ def kontext(home: Path, environment: dict[str, str]) -> Callable[..., subprocess
     """Run the program as a process, to its end."""
 
     def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return forked.run(
             [sys.executable, "-m", "kontext_server", *arguments],
             cwd=home,
             env=environment | dict(env or {}),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
             text=True,
             timeout=PATIENCE_S,
-            check=False,
         )
 
     return run
