@@ -33,9 +33,10 @@ from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.originals import Originals
 from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot
 from kontext_tools.steps import Steps
-from kontext_tools.stores import records, schema, sqlite_ledger
+from kontext_tools.stores import records, schema, sql_ledger
 from kontext_tools.stores.base import JobNews
 from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.rows import a_job, a_send, an_output
 from support.scripted import OFFER, Scripted, waiting
 from support.workshop import output, workshop
@@ -165,7 +166,7 @@ async def _moves(folder: Path, count: int, *, waited_for: bool = False) -> float
 
 async def _plain(folder: Path, count: int) -> float:
     """Write the rows of so many jobs and of their five moves by plain SQLite, sixty to a durable transaction."""
-    with closing(sqlite3.connect(folder / "kontext.db", isolation_level=None)) as db:
+    with closing(sqlite3.connect(folder / "kontext.db", isolation_level=None, factory=SqliteDatabase)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         schema.migrate(db)
@@ -179,7 +180,7 @@ async def _plain(folder: Path, count: int) -> float:
         return (time.process_time() - began) * 1000
 
 
-def _write_plainly(db: sqlite3.Connection, job_id: str, state: SendState) -> None:
+def _write_plainly(db: SqliteDatabase, job_id: str, state: SendState) -> None:
     job = a_job(job_id)
     send = replace(job.sends[0], state=state)
     if state is SendState.QUEUED:
@@ -198,7 +199,7 @@ def _write_plainly(db: sqlite3.Connection, job_id: str, state: SendState) -> Non
             "UPDATE sends SET state = ?, doc = ? WHERE job_id = ? AND n = 1", (state, records.send_doc(send), job_id)
         )
     if state in (SendState.QUEUED, SendState.COMPLETED):
-        sqlite_ledger.reserve(db, sqlite_ledger.Account.of(job), send, job.created_at)
+        sql_ledger.reserve(db, sql_ledger.Account.of(job), send, job.created_at)
 
 
 class NoSource:

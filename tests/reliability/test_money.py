@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +14,8 @@ from kontext_server.simulator.serve import Running, running
 from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.errors import BudgetExceeded
 from kontext_tools.jobs import JobStatus
-from kontext_tools.stores import sqlite_ledger, sqlite_reads
+from kontext_tools.stores import sql_ledger, sql_reads
+from kontext_tools.stores.database import Database
 from kontext_tools.stores.sqlite import SqliteStore
 from support.at_simulator import ENDED, at_simulator, charged_at, creates_at
 from support.fake_clock import START, FakeClock
@@ -136,12 +136,12 @@ async def test_C17_ten_thousand_reservations_add_up_to_the_billionth(tmp_path: P
     each = Price(amount=Decimal(amount), unit=Unit(unit))
     store = SqliteStore(tmp_path / "kontext.db")
 
-    def reserve_all(db: sqlite3.Connection) -> Decimal:
+    def reserve_all(db: Database) -> Decimal:
         job = a_job(price=each)
-        account = sqlite_ledger.Account.of(job)
+        account = sql_ledger.Account.of(job)
         for _ in range(10_000):
-            sqlite_ledger.reserve(db, account, job.sends[0], START)
-        return sqlite_reads.spent(db, "ann", day="2026-11-20", unit=each.unit)
+            sql_ledger.reserve(db, account, job.sends[0], START)
+        return sql_reads.spent(db, "ann", day="2026-11-20", unit=each.unit)
 
     try:
         spent = await store._write(reserve_all)  # pyright: ignore[reportPrivateUsage]  # one transaction for all

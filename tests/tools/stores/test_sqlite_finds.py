@@ -15,9 +15,10 @@ from inline_snapshot import snapshot
 
 from kontext_tools.jobs import Source, SourceKind
 from kontext_tools.references import Ref
-from kontext_tools.stores import schema, sqlite_finds
+from kontext_tools.stores import schema, sql_finds
 from kontext_tools.stores.finds import ImageRow, Page, Wanted
 from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.fake_clock import START
 from support.rows import keep
 
@@ -84,10 +85,10 @@ async def test_what_holds_no_letter_and_no_digit_finds_nothing(store: SqliteStor
 )
 @settings(max_examples=400, deadline=None)
 def test_no_text_is_ever_an_error(text: str, any_word: bool) -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         wanted = Wanted(words=tuple(text.split()), any_word=any_word, since=START)
-        assert sqlite_finds.images(db, "ann", wanted, limit=5, before=None) == Page()
+        assert sql_finds.images(db, "ann", wanted, limit=5, before=None) == Page()
 
 
 async def test_a_search_of_very_many_words_is_none_either(store: SqliteStore) -> None:
@@ -114,14 +115,14 @@ def test_what_is_found_holds_the_words_and_all_that_does_is_found_once_newest_fi
 ) -> None:
     *whole, last = asked
     last = last[: len(last) - cut]
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         for n, prompt in enumerate(prompts):
             insert(db, f"job-{n:04}", n, prompt=" ".join(prompt))
         pages, before = list[list[str]](), None
         while True:
             wanted = Wanted(words=(*whole, last), any_word=any_word)
-            page = sqlite_finds.images(db, "ann", wanted, limit=limit, before=before)
+            page = sql_finds.images(db, "ann", wanted, limit=limit, before=before)
             pages.append(refs(page.rows))
             before = page.last
             if before is None:
@@ -136,7 +137,7 @@ def test_what_is_found_holds_the_words_and_all_that_does_is_found_once_newest_fi
     assert all(len(one) == limit for one in pages[:-1])
 
 
-def insert(db: sqlite3.Connection, job_id: str, us: int, *, prompt: str = "a car", parent: str | None = None) -> None:
+def insert(db: SqliteDatabase, job_id: str, us: int, *, prompt: str = "a car", parent: str | None = None) -> None:
     """Write a row as any program may: the index is the database's own affair."""
     db.execute(
         """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
@@ -222,37 +223,37 @@ async def test_descendants_are_those_of_every_generation_newest_first(store: Sql
 
 
 def test_a_circle_of_parents_ends() -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         insert(db, "one-0000", 1, parent="two-0000/1")
         insert(db, "two-0000", 2, parent="one-0000/1")
         of = Ref(job_id="one-0000", n=1)
-        page = sqlite_finds.images(db, "ann", Wanted(derived_from=of), limit=9, before=None)
+        page = sql_finds.images(db, "ann", Wanted(derived_from=of), limit=9, before=None)
         assert refs(page.rows) == ["two-0000/1", "one-0000/1"]
-        assert sorted(refs(sqlite_finds.kin(db, "ann", of, limit=9))) == ["one-0000/1", "two-0000/1"]
+        assert sorted(refs(sql_finds.kin(db, "ann", of, limit=9))) == ["one-0000/1", "two-0000/1"]
 
 
 def test_jobs_without_an_image_take_no_relatives_place() -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         for n in range(9):
             insert(db, f"car-000{n}", n, parent="old-0000/1")
         db.execute("DELETE FROM outputs WHERE place < 6")
-        kin = sqlite_finds.kin(db, "ann", Ref(job_id="old-0000", n=1), limit=3)
+        kin = sql_finds.kin(db, "ann", Ref(job_id="old-0000", n=1), limit=3)
         assert sorted(refs(kin)) == ["car-0006/1", "car-0007/1", "car-0008/1"]
 
 
 def test_an_image_that_is_removed_is_found_no_more() -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         insert(db, "one-0000", 1)
         db.execute("DELETE FROM outputs")
-        assert sqlite_finds.images(db, "ann", Wanted(words=("car",)), limit=9, before=None) == Page()
+        assert sql_finds.images(db, "ann", Wanted(words=("car",)), limit=9, before=None) == Page()
         assert db.execute("SELECT COUNT(*) FROM image_words").fetchone() == (0,)
 
 
 def test_a_database_of_before_the_search_finds_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=SqliteDatabase)) as db:
         with monkeypatch.context() as before:
             before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:5])
             schema.migrate(db)
@@ -267,7 +268,7 @@ def test_a_database_of_before_the_search_finds_what_it_holds(monkeypatch: pytest
         assert schema.version_of(db) == len(schema.MIGRATIONS)
 
         def words(*asked: str) -> list[str]:
-            return refs(sqlite_finds.images(db, "ann", Wanted(words=asked), limit=9, before=None).rows)
+            return refs(sql_finds.images(db, "ann", Wanted(words=asked), limit=9, before=None).rows)
 
         assert words() == ["sky-0000/1", "bad-0000/1", "red-0000/1", "blu-0000/1"]
         assert words("car") == ["bad-0000/1", "red-0000/1", "blu-0000/1"]
@@ -275,7 +276,7 @@ def test_a_database_of_before_the_search_finds_what_it_holds(monkeypatch: pytest
         insert(db, "new-0000", 7, prompt="another car")
         assert words("car") == ["new-0000/1", "bad-0000/1", "red-0000/1", "blu-0000/1"]
         of = Wanted(derived_from=Ref(job_id="red-0000", n=1))
-        assert refs(sqlite_finds.images(db, "ann", of, limit=9, before=None).rows) == ["blu-0000/1"]
+        assert refs(sql_finds.images(db, "ann", of, limit=9, before=None).rows) == ["blu-0000/1"]
 
 
 PLANS = {
@@ -289,11 +290,11 @@ PLANS = {
 @pytest.mark.parametrize("which", PLANS)
 def test_no_list_reads_through_all_the_images_or_jobs_there_are(tmp_path: Path, which: str) -> None:
     said: list[str] = []
-    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None)) as db:
+    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None, factory=SqliteDatabase)) as db:
         schema.migrate(db)
         db.set_trace_callback(said.append)
-        sqlite_finds.images(db, "ann", PLANS[which], limit=9, before=5)
-        sqlite_finds.kin(db, "ann", Ref(job_id="car-0000", n=1), limit=9)
+        sql_finds.images(db, "ann", PLANS[which], limit=9, before=5)
+        sql_finds.kin(db, "ann", Ref(job_id="car-0000", n=1), limit=9)
         db.set_trace_callback(None)
         asked = [statement for statement in said if not statement.startswith("--")]
         plans = [row[3] for statement in asked for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]

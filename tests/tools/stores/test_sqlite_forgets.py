@@ -9,11 +9,13 @@ from random import Random
 
 import pytest
 
-from kontext_tools.stores import sqlite_forgets
+from kontext_tools.stores import sql_forgets, sqlite
 from kontext_tools.stores.base import JobNews
+from kontext_tools.stores.database import Database
 from kontext_tools.stores.finds import Wanted
 from kontext_tools.stores.forgets import Going
 from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.rows import keep
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +40,7 @@ def prompt(random: Random, *more: str) -> str:
 async def test_the_words_of_what_was_deleted_are_in_no_file_of_the_database(
     tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch, beside: bool
 ) -> None:
-    monkeypatch.setattr(sqlite_forgets, "MERGED_PAGES", 2)
+    monkeypatch.setattr(sqlite, "MERGED_PAGES", 2)
     random, path = Random(7), tmp_path / "kontext.db"
     one, other = SqliteStore(path), SqliteStore(path)
     gone = [f"gone-{i:04}" for i in range(40)]
@@ -89,16 +91,17 @@ async def test_a_deletion_looks_rows_up_and_never_reads_all_of_a_table(store: Sq
     statements = list[str]()
     await keep(store, "red-car-4k7q")
 
-    def forget(db: sqlite3.Connection) -> None:
+    def forget(db: Database) -> None:
+        assert isinstance(db, SqliteDatabase)
         db.set_trace_callback(statements.append)
-        sqlite_forgets._forget(db, "ann", ["red-car-4k7q"])  # pyright: ignore[reportPrivateUsage]
+        sql_forgets._forget(db, "ann", ["red-car-4k7q"])  # pyright: ignore[reportPrivateUsage]
         db.set_trace_callback(None)
 
     await store._write(forget)  # pyright: ignore[reportPrivateUsage]
     asked = {text for text in statements if text.startswith(("SELECT", "DELETE", "UPDATE"))}
     plans = list[str]()
 
-    def explain(db: sqlite3.Connection) -> None:
+    def explain(db: Database) -> None:
         for text in asked:
             plans.extend(f"{row[3]}: {text}" for row in db.execute(f"EXPLAIN QUERY PLAN {text}"))
 

@@ -15,10 +15,11 @@ from inline_snapshot import snapshot
 
 from kontext_tools.budget import Caps
 from kontext_tools.references import Ref
-from kontext_tools.stores import schema, sqlite_finds
+from kontext_tools.stores import schema, sql_finds
 from kontext_tools.stores.base import Handover
 from kontext_tools.stores.finds import ImageRow, Wanted
 from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.fake_clock import START
 from support.rows import a_job, admit, an_output, claim_all
 
@@ -30,7 +31,7 @@ def refs(rows: Sequence[ImageRow]) -> list[str]:
 
 
 def insert(
-    db: sqlite3.Connection, n: int, *, provider: str = "fal", prompt: str = "a red car", parent: str | None = None
+    db: SqliteDatabase, n: int, *, provider: str = "fal", prompt: str = "a red car", parent: str | None = None
 ) -> None:
     """Write a job with one image as any program may, without a send."""
     job_id = f"car-{n:04}"
@@ -42,7 +43,7 @@ def insert(
     keep(db, job_id, us=n)
 
 
-def keep(db: sqlite3.Connection, job_id: str, n: int = 1, *, us: int) -> None:
+def keep(db: SqliteDatabase, job_id: str, n: int = 1, *, us: int) -> None:
     db.execute(
         """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
             VALUES (?, ?, 'ann', ?, '', 'image/png', 1, 1, 1, '')""",
@@ -50,9 +51,9 @@ def keep(db: sqlite3.Connection, job_id: str, n: int = 1, *, us: int) -> None:
     )
 
 
-def found(db: sqlite3.Connection, limit: int = 9, before: int | None = None, **wanted: object) -> list[str]:
+def found(db: SqliteDatabase, limit: int = 9, before: int | None = None, **wanted: object) -> list[str]:
     asked = Wanted(**wanted)  # pyright: ignore[reportArgumentType]  # fields by name
-    return refs(sqlite_finds.images(db, "ann", asked, limit=limit, before=before).rows)
+    return refs(sql_finds.images(db, "ann", asked, limit=limit, before=before).rows)
 
 
 async def test_an_image_is_its_own_sends_providers_also_where_its_job_was_passed_on_after_it(
@@ -80,7 +81,7 @@ async def test_an_image_is_its_own_sends_providers_also_where_its_job_was_passed
 
 
 def test_one_providers_images_are_found_by_words_time_descent_and_pages() -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         insert(db, 1)
         insert(db, 2, provider="bfl", parent="car-0001/1")
@@ -95,12 +96,12 @@ def test_one_providers_images_are_found_by_words_time_descent_and_pages() -> Non
         assert found(db, provider="bfl", derived_from=of) == ["car-0004/1", "car-0002/1"]
         assert found(db, provider="bfl", derived_from=of, words=("car",)) == ["car-0002/1"]
         assert found(db, provider="bfl", before=4) == ["car-0002/1"]
-        assert sqlite_finds.images(db, "bob", Wanted(provider="bfl"), limit=9, before=None).rows == ()
+        assert sql_finds.images(db, "bob", Wanted(provider="bfl"), limit=9, before=None).rows == ()
 
 
 @pytest.mark.parametrize("name", ["BFL", "bf", "bfl*", 'bfl" OR "fal', "bfls", "", "core", "today", "\x00"])
 def test_a_providers_name_means_itself_alone(name: str) -> None:
-    with closing(sqlite3.connect(":memory:")) as db:
+    with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
         schema.migrate(db)
         insert(db, 1, provider="bfl")
         insert(db, 2, provider="core.today")
@@ -110,7 +111,7 @@ def test_a_providers_name_means_itself_alone(name: str) -> None:
 @pytest.mark.parametrize("words", [(), ("car",)])
 def test_a_page_of_the_few_that_one_provider_made_walks_over_no_others(words: tuple[str, ...]) -> None:
     def steps(others: int) -> int:
-        with closing(sqlite3.connect(":memory:")) as db:
+        with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
             schema.migrate(db)
             for n in range(1, 4):
                 insert(db, n, provider="bfl")
@@ -129,10 +130,10 @@ def test_a_page_of_the_few_that_one_provider_made_walks_over_no_others(words: tu
 @pytest.mark.parametrize("wanted", [Wanted(provider="bfl"), Wanted(provider="bfl", words=("car",), since=START)])
 def test_one_providers_images_are_a_walk_of_the_index_of_words(tmp_path: Path, wanted: Wanted) -> None:
     said: list[str] = []
-    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None)) as db:
+    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None, factory=SqliteDatabase)) as db:
         schema.migrate(db)
         db.set_trace_callback(said.append)
-        sqlite_finds.images(db, "ann", wanted, limit=9, before=5)
+        sql_finds.images(db, "ann", wanted, limit=9, before=5)
         db.set_trace_callback(None)
         asked = [statement for statement in said if not statement.startswith("--")]
         plans = [row[3] for statement in asked for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
@@ -143,7 +144,7 @@ def test_one_providers_images_are_a_walk_of_the_index_of_words(tmp_path: Path, w
 
 
 def test_a_database_of_before_makers_were_kept_tells_them_by_its_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=SqliteDatabase)) as db:
         with monkeypatch.context() as before:
             before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:9])
             schema.migrate(db)
@@ -163,7 +164,7 @@ def test_a_database_of_before_makers_were_kept_tells_them_by_its_sends(monkeypat
             )
         schema.migrate(db)
         insert(db, 6, provider="bfl", prompt="the sea")
-        rows = sqlite_finds.images(db, "ann", Wanted(), limit=9, before=None).rows
+        rows = sql_finds.images(db, "ann", Wanted(), limit=9, before=None).rows
         assert [(str(row.ref), row.provider) for row in rows] == snapshot(
             [
                 ("car-0006/1", "bfl"),

@@ -14,9 +14,10 @@ import pytest
 from kontext_tools.edits import Edit
 from kontext_tools.errors import OutcomeUnknown
 from kontext_tools.jobs import Job, JobStatus, Send, SendState, Sought
-from kontext_tools.stores import schema, sqlite_claims, sqlite_reads
+from kontext_tools.stores import schema, sql_claims, sql_reads
 from kontext_tools.stores.base import Claim
 from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.fake_clock import START
 from support.rows import a_job, a_send, admit, claim_all
 
@@ -179,26 +180,26 @@ async def test_a_send_with_an_id_is_no_rival(store: SqliteStore) -> None:
     assert not await store.has_rival(mine, within=TEN_MINUTES)
 
 
-Asks = Callable[[sqlite3.Connection], object]
+Asks = Callable[[SqliteDatabase], object]
 
 
 CLAIM = Claim(job_id="red-car-4k7q", n=1, fence=1)
 QUESTIONS: dict[str, Asks] = {
-    "claim": lambda db: sqlite_claims.claim(db, "one", now=START, lease_until=START, limit=9, slots={"fal": 4}),
-    "next_due": lambda db: sqlite_claims.next_due(db, ["fal"]),
-    "renew": lambda db: sqlite_claims.renew(db, "one", until=START),
-    "release": lambda db: sqlite_claims.release(db, "one"),
-    "set_right": lambda db: sqlite_claims.set_right(db, now=START, lease_until=START),
-    "give_back": lambda db: sqlite_claims.give_back(db, CLAIM, due_at=START, aside=False),
-    "held": lambda db: sqlite_reads.held(db, "fal", ["r1", "r2"]),
-    "has_rival": lambda db: sqlite_reads.has_rival(db, a_send("red-car-4k7q", sent_at=START), within=TEN_MINUTES),
+    "claim": lambda db: sql_claims.claim(db, "one", now=START, lease_until=START, limit=9, slots={"fal": 4}),
+    "next_due": lambda db: sql_claims.next_due(db, ["fal"]),
+    "renew": lambda db: sql_claims.renew(db, "one", until=START),
+    "release": lambda db: sql_claims.release(db, "one"),
+    "set_right": lambda db: sql_claims.set_right(db, now=START, lease_until=START),
+    "give_back": lambda db: sql_claims.give_back(db, CLAIM, due_at=START, aside=False),
+    "held": lambda db: sql_reads.held(db, "fal", ["r1", "r2"]),
+    "has_rival": lambda db: sql_reads.has_rival(db, a_send("red-car-4k7q", sent_at=START), within=TEN_MINUTES),
 }
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
 async def test_no_question_reads_through_all_the_sends_there_ever_were(tmp_path: Path, question: str) -> None:
     said: list[str] = []
-    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None)) as db:
+    with closing(sqlite3.connect(tmp_path / "k.db", isolation_level=None, factory=SqliteDatabase)) as db:
         schema.migrate(db)
         db.set_trace_callback(said.append)
         QUESTIONS[question](db)

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from kontext_tools.stores.sqlite_database import SqliteDatabase
 from kontext_tools.stores.turns import MOST_AT_ONCE, Turns
 
 pytestmark = pytest.mark.anyio
@@ -20,13 +21,13 @@ class Table:
     """A table of numbers, and how often its transaction began. `held` keeps the thread until it is let go."""
 
     def __init__(self, path: Path) -> None:
-        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=SqliteDatabase)
         self.db.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
         self.began: list[bool] = []
         self.held = threading.Event()
         self.turns = Turns(self.begin, writes=True)
 
-    def begin(self, durable: bool) -> sqlite3.Connection:
+    def begin(self, durable: bool) -> SqliteDatabase:
         """Begin a transaction."""
         self.began.append(durable)
         self.db.execute("BEGIN IMMEDIATE")

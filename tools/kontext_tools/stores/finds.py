@@ -1,6 +1,6 @@
 """What a list of images asks of a store, and what it gets: plain values, the same for every store.
 
-What it is not: the words that a person or a model writes (`finding`), or a query (`sqlite_finds`). Above: stores,
+What it is not: the words that a person or a model writes (`finding`), or a query (`sql_finds`). Above: stores,
 finding, gallery, surface. Below: jobs, references.
 """
 

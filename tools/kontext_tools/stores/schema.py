@@ -1,6 +1,7 @@
 """The SQLite schema as numbered migrations; applied in order, each once, in one transaction.
 
-What it is not: queries (`sqlite`). Above: sqlite. Below: nothing. A migration that has been released is never edited.
+What it is not: queries (`sql_*`). Above: sqlite_file. Below: nothing. A migration that has been released is never
+edited.
 """
 
 from __future__ import annotations

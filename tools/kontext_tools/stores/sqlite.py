@@ -1,203 +1,44 @@
 """The embedded store: jobs in one SQLite file.
 
-What this is: the async face, one verb after the other. What it is not: the connections (`sqlite_file`) or the
-statements (`sqlite_admits`, `sqlite_writes`, `sqlite_claims`, `sqlite_plans`, `sqlite_ledger`, `sqlite_reads`,
-`sqlite_finds`), nor the verbs of tasks (`sqlite_tasks`) and of deletion (`sqlite_forgets`). Above: app, engine, studio.
-Below: those.
+What this is: the verbs (`sql_store`) over that file (`sqlite_file`), and what only SQLite has to do: it tells its
+journal by numbers, and wipes the words of what was deleted. Above: app, engine, studio. Below: those.
+
+Every connection overwrites what it deletes (`secure_delete`). Of the index of words that is not enough: there a
+deletion is a note beside the words until both are merged. FTS5's own `secure-delete` would do without, but makes a file
+that SQLite before 3.42 cannot read, and other programs with other versions of it may open this one; so `wipe` merges
+the index, as much at a time as does not keep others waiting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
-
-from kontext_tools.budget import Caps, Price, Spending, Unit
-from kontext_tools.errors import Failure
-from kontext_tools.jobs import Job, Output, Send
-from kontext_tools.references import Ref
-from kontext_tools.stores import (
-    sqlite_admits,
-    sqlite_claims,
-    sqlite_finds,
-    sqlite_journal,
-    sqlite_ledger,
-    sqlite_plans,
-    sqlite_reads,
-    sqlite_writes,
-)
-from kontext_tools.stores.base import Admission, Claim, Handover, JobNews, Leasehold, Saved
-from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
+from kontext_tools.stores import sqlite_journal
+from kontext_tools.stores.database import Database
 from kontext_tools.stores.journal import Tidings
+from kontext_tools.stores.sql_store import SqlStore
 from kontext_tools.stores.sqlite_file import BUSY_S as BUSY_S
-from kontext_tools.stores.sqlite_forgets import SqliteForgets
-from kontext_tools.stores.sqlite_tasks import SqliteTasks
+from kontext_tools.stores.sqlite_file import SqliteFile
+
+MERGED_PAGES = 200
+"""So many pages of the index of words are merged in one transaction: for less long than a batch of deletions."""
 
 
-class SqliteStore(SqliteTasks, SqliteForgets):
+class SqliteStore(SqliteFile, SqlStore):
     """Jobs in one file. See `stores.base.Store` for the verbs."""
-
-    async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
-        """Record a job and reserve its money, or give the earlier one that it repeats."""
-        return await self._write(lambda db: sqlite_admits.admit(db, job, caps=caps, price=price, now=now, nonce=nonce))
-
-    async def admit_plan(
-        self, job: Job, *, caps: Caps, prices: Sequence[Price], now: datetime, nonce: str | None = None
-    ) -> Admission:
-        """Record a plan, or give the earlier one that it repeats."""
-        return await self._write(
-            lambda db: sqlite_admits.admit_plan(db, job, caps=caps, prices=prices, now=now, nonce=nonce)
-        )
-
-    async def next_plan_due(self) -> datetime | None:
-        """Give when the next plan is to be looked at."""
-        return await self._read(sqlite_plans.next_due)
-
-    async def claim_plans(
-        self, process: str, *, now: datetime, lease_until: datetime, again_at: datetime, limit: int
-    ) -> Sequence[str]:
-        """Take due plans under a lease."""
-        return await self._write(
-            lambda db: sqlite_plans.claim(
-                db, process, now=now, lease_until=lease_until, again_at=again_at, limit=limit
-            ),
-            durable=False,
-        )
-
-    async def rest_plan(self, process: str, plan_id: str, *, now: datetime) -> bool:
-        """Give a plan's lease back, and end it where nothing is left to do."""
-        return await self._write(lambda db: sqlite_plans.rest(db, process, plan_id, now=now))
-
-    async def leave_run(self, plan_id: str, step: str, run: int, *, failure: Failure | None) -> None:
-        """Note that a run will not start."""
-        await self._write(lambda db: sqlite_plans.leave(db, plan_id, step, run, failure=failure))
-
-    async def claim(
-        self, process: str, *, now: datetime, lease_until: datetime, limit: int, slots: Mapping[str, int]
-    ) -> Sequence[Claim]:
-        """Take due sends under a lease."""
-        return await self._write(
-            lambda db: sqlite_claims.claim(db, process, now=now, lease_until=lease_until, limit=limit, slots=slots),
-            durable=False,
-        )
-
-    async def renew(self, process: str, *, until: datetime) -> None:
-        """Lengthen this process's leases."""
-        await self._write(lambda db: sqlite_claims.renew(db, process, until=until), durable=False)
-
-    async def set_right(self, *, now: datetime, lease_until: datetime) -> None:
-        """Pull in times that a clock which was set back left ahead."""
-        await self._write(lambda db: sqlite_claims.set_right(db, now=now, lease_until=lease_until), durable=False)
-
-    async def release(self, process: str) -> None:
-        """Give this process's leases back."""
-        await self._write(lambda db: sqlite_claims.release(db, process), durable=False)
-
-    async def save(
-        self,
-        send: Send,
-        *,
-        now: datetime,
-        release: bool,
-        outputs: Sequence[Output] = (),
-        news: JobNews | None = None,
-        durable: bool = True,
-    ) -> Saved:
-        """Write a send under its fence."""
-        return await self._write(
-            lambda db: sqlite_writes.save(db, send, now=now, release=release, outputs=outputs, news=news),
-            durable=durable,
-        )
-
-    async def hand_over(self, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
-        """Exchange a send that was not taken for others."""
-        return await self._write(lambda db: sqlite_writes.hand_over(db, send, handover, caps=caps, now=now))
-
-    async def gate(
-        self, provider: str, *, creates_until: datetime | None = None, closed_until: datetime | None = None
-    ) -> None:
-        """Hold a provider's creates back, or all that is asked of it."""
-        await self._write(
-            lambda db: sqlite_claims.gate(db, provider, creates_until=creates_until, closed_until=closed_until),
-            durable=False,
-        )
-
-    async def bind(self, send: Send, *, now: datetime) -> bool:
-        """Bind a remote id to its own send."""
-        return await self._write(lambda db: sqlite_writes.bind(db, send, now=now))
-
-    async def add_news(self, job_id: str, news: JobNews) -> None:
-        """Write what was learnt about a job."""
-        await self._write(lambda db: sqlite_writes.add_news(db, job_id, news))
-
-    async def poke(self, job_id: str, *, now: datetime) -> None:
-        """Make a job's running sends due."""
-        await self._write(lambda db: sqlite_writes.poke(db, job_id, now=now), durable=False)
-
-    async def request_cancel(self, owner: str, job_id: str, *, now: datetime) -> Job | None:
-        """Note a cancel; end what is queued."""
-        return await self._write(lambda db: sqlite_writes.request_cancel(db, owner, job_id, now=now))
-
-    async def mark_delivered(self, job_id: str) -> None:
-        """Note that the final answer went out."""
-        await self._write(lambda db: sqlite_writes.mark_delivered(db, job_id))
-
-    async def job_of_key(self, owner: str, request_key: str) -> Job | None:
-        """Give the job of a request_key."""
-        return await self._read(lambda db: sqlite_reads.job_of_key(db, owner, request_key))
-
-    async def job(self, owner: str, job_id: str) -> Job | None:
-        """Give one of the owner's jobs."""
-        return await self._read(lambda db: sqlite_reads.job(db, job_id, owner=owner))
-
-    async def any_job(self, job_id: str) -> Job | None:
-        """Give a job to the engine."""
-        return await self._read(lambda db: sqlite_reads.job(db, job_id))
-
-    async def jobs(self, owner: str, *, limit: int, before: str | None = None) -> Sequence[Job]:
-        """Give the owner's newest jobs."""
-        return await self._read(lambda db: sqlite_reads.jobs(db, owner, limit=limit, before=before))
-
-    async def images(self, owner: str, wanted: Wanted = EVERYTHING, *, limit: int, before: int | None = None) -> Page:
-        """Give a page of the owner's images."""
-        return await self._read(lambda db: sqlite_finds.images(db, owner, wanted, limit=limit, before=before))
-
-    async def kin(self, owner: str, ref: Ref, *, limit: int) -> Sequence[ImageRow]:
-        """Give what an image was made from and what was made from it."""
-        return await self._read(lambda db: sqlite_finds.kin(db, owner, ref, limit=limit))
-
-    async def recent_ids(self, owner: str, *, limit: int = 200) -> Sequence[str]:
-        """Give ids of the newest jobs."""
-        return await self._read(lambda db: sqlite_reads.recent_ids(db, owner, limit=limit))
-
-    async def give_back(self, held: Leasehold, *, due_at: datetime, aside: bool = False) -> None:
-        """Give one lease back, unfinished."""
-        await self._write(lambda db: sqlite_claims.give_back(db, held, due_at=due_at, aside=aside), durable=False)
-
-    async def resolve(self, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
-        """Write what a person found out about an unknown job."""
-        return await self._write(lambda db: sqlite_writes.resolve(db, owner, job_id, charged=charged, now=now))
-
-    async def usage(self, owner: str, *, days: int) -> Sequence[Spending]:
-        """Give the ledger by day, provider and unit."""
-        return await self._read(lambda db: sqlite_ledger.usage(db, owner, days=days))
-
-    async def held(self, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
-        """Give those of a provider's ids that a send holds."""
-        return await self._read(lambda db: sqlite_reads.held(db, provider, remote_ids))
-
-    async def has_rival(self, send: Send, *, within: timedelta) -> bool:
-        """Whether another send may own what this one finds."""
-        return await self._read(lambda db: sqlite_reads.has_rival(db, send, within=within))
 
     async def tidings(self, since: int | None) -> Tidings:
         """Give what happened since a mark."""
         return await self._read(lambda db: sqlite_journal.tidings(db, since))
 
-    async def next_due(self, providers: Iterable[str]) -> datetime | None:
-        """Give when the next send is due."""
-        return await self._read(lambda db: sqlite_claims.next_due(db, providers))
+    async def wipe(self) -> None:
+        """Merge the index of words and empty the log, so that the words of what was deleted are overwritten."""
+        while await self._write(_merge, durable=False):
+            pass
+        await self._empty_log()
 
-    async def spent(self, owner: str, *, day: str, unit: Unit) -> Decimal:
-        """Give what was spent or reserved on a day."""
-        return await self._read(lambda db: sqlite_reads.spent(db, owner, day=day, unit=unit))
+
+def _merge(db: Database) -> bool:
+    """Merge a part of the index of words; whether there is more. Syntax: SQLite's FTS5, "The 'merge' Command"."""
+    (before,) = db.execute("SELECT TOTAL_CHANGES()").fetchone()
+    db.execute("INSERT INTO image_words (image_words, rank) VALUES ('merge', ?)", (-MERGED_PAGES,))
+    (after,) = db.execute("SELECT TOTAL_CHANGES()").fetchone()
+    return after - before > 1

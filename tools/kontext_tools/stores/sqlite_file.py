@@ -1,7 +1,7 @@
 """One SQLite file: opened and migrated, one writer connection and one reader, each in a worker thread.
 
-What this is: the connections, and the translation of SQLite's errors. What it is not: the verbs (`sqlite`), the
-statements, or who shares a transaction (`turns`). Above: sqlite, sqlite_health. Below: schema, turns, records.
+What this is: the connections, and the translation of SQLite's errors. What it is not: the verbs (`sql_store`),
+the statements, or who shares a transaction (`turns`). Above: sqlite, sqlite_health. Below: schema, turns, records.
 
 Several processes open one file at once (two desktop clients on one data folder): write transactions are short,
 take the lock at their first statement, and wait `BUSY_S` for another's.
@@ -23,7 +23,9 @@ import anyio.to_thread
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.folders import make_private
 from kontext_tools.stores import records, schema
-from kontext_tools.stores.turns import Turns, Work
+from kontext_tools.stores.database import Transactions, Work
+from kontext_tools.stores.sqlite_database import SqliteDatabase
+from kontext_tools.stores.turns import Turns
 
 BUSY_S = 5.0
 ASK_AGAIN_S = 0.01
@@ -31,14 +33,14 @@ ASK_AGAIN_S = 0.01
 T = TypeVar("T")
 
 
-class SqliteFile:
+class SqliteFile(Transactions):
     """The connections of one process to one file."""
 
     def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
         self._path = path
         self._busy_s = busy_s
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
+        self._writer: SqliteDatabase | None = None
+        self._reader: SqliteDatabase | None = None
         self._writes = Turns(self._begin_write, writes=True, told=_told)
         self._reads = Turns(self._begin_read, writes=False, told=_told)
         self._durable = True
@@ -77,7 +79,7 @@ class SqliteFile:
         except (sqlite3.Error, OSError) as error:
             raise _told(error) from error
 
-    def _begin_write(self, durable: bool) -> sqlite3.Connection:
+    def _begin_write(self, durable: bool) -> SqliteDatabase:
         if self._writer is None:
             self._writer = self._connect()
             self._durable = True
@@ -89,14 +91,14 @@ class SqliteFile:
         db.execute("BEGIN IMMEDIATE")
         return db
 
-    def _begin_read(self, _: bool) -> sqlite3.Connection:
+    def _begin_read(self, _: bool) -> SqliteDatabase:
         if self._reader is None:
             self._reader = self._attach()
         # One snapshot for all of a job's tables: a job that reads as ended has its images.
         self._reader.execute("BEGIN")
         return self._reader
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> SqliteDatabase:
         make_private(self._path.parent)
         self._path.touch(mode=0o600, exist_ok=True)
         db = self._attach()
@@ -108,7 +110,7 @@ class SqliteFile:
             raise
         return db
 
-    def _log_ahead(self, db: sqlite3.Connection) -> None:
+    def _log_ahead(self, db: SqliteDatabase) -> None:
         """Put the file into WAL mode. Of two that do so to a new file, SQLite refuses one at once, without waiting."""
         deadline = time.monotonic() + self._busy_s
         while True:
@@ -120,8 +122,10 @@ class SqliteFile:
                     raise
                 time.sleep(ASK_AGAIN_S)
 
-    def _attach(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
+    def _attach(self) -> SqliteDatabase:
+        db = sqlite3.connect(
+            self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False, factory=SqliteDatabase
+        )
         try:
             # Before anything is set: not even the journal's mode of a newer database is changed.
             refuse_newer(schema.version_of(db))

@@ -6,12 +6,11 @@ and says less): cheap enough to be taken twice a second.
 
 from __future__ import annotations
 
-import sqlite3
-
+from kontext_tools.stores.database import Database
 from kontext_tools.stores.journal import Happening, Tidings, What
 
 
-def tidings(db: sqlite3.Connection, since: int | None) -> Tidings:
+def tidings(db: Database, since: int | None) -> Tidings:
     """Give what happened since a mark."""
     mark: int = db.execute("SELECT COALESCE(MAX(seq), 0) FROM journal").fetchone()[0]
     if since is None or since == mark:

@@ -3,12 +3,11 @@
 What this is: group commit. While a worker thread is busy with one batch, whoever comes queues up, and the next batch
 serves them all in one call of the thread and one transaction, each under a savepoint of its own. A durable commit and
 a call of a thread each cost a quarter of a millisecond of CPU: for jobs that move at once that is most of what the
-engine costs. What it is not: the statements, or the words of errors. Above: sqlite. Below: nothing.
+engine costs. What it is not: the statements, or the words of errors. Above: sqlite_file. Below: sqlite_database.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -17,11 +16,13 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from kontext_tools.stores.sqlite_database import SqliteDatabase
+
 MOST_AT_ONCE = 64
 """So many turns share a transaction at most: another process waits for the lock meanwhile."""
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+Work = Callable[[SqliteDatabase], T]
 
 
 class _Turn:
@@ -34,7 +35,7 @@ class _Turn:
         self.error: Exception | None = None
         self.result: Any = None
 
-    def run(self, db: sqlite3.Connection, *, undoing: bool) -> None:
+    def run(self, db: SqliteDatabase, *, undoing: bool) -> None:
         """Do the work, apart from the others of the transaction; raises where all of it is void."""
         if undoing:
             db.execute("SAVEPOINT turn")
@@ -89,7 +90,7 @@ class Turns:
 
     def __init__(
         self,
-        begin: Callable[[bool], sqlite3.Connection],
+        begin: Callable[[bool], SqliteDatabase],
         *,
         writes: bool,
         told: Callable[[Exception], Exception] = lambda error: error,

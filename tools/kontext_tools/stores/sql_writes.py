@@ -1,12 +1,11 @@
-"""The SQLite store's writes, each the inside of one transaction that has the lock. Above: sqlite. Below: records.
+"""Writes, each the inside of one transaction that has its owner to itself. Above: sql_store. Below: records.
 
-The rules that must hold between processes stand here and in `sqlite_admits` and nowhere else: no write under a stale
+The rules that must hold between processes stand here and in `sql_admits` and nowhere else: no write under a stale
 fence, no intent after a cancel, a plan looked at when a step of it ends.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,15 +13,16 @@ from datetime import datetime
 from kontext_tools.budget import Caps, day_of
 from kontext_tools.doubts import resolved
 from kontext_tools.jobs import Job, Output, Send, SendState, Sought, dropped, may_move, priced, status_of
-from kontext_tools.stores import records, sqlite_ledger, sqlite_plans, sqlite_reads
+from kontext_tools.stores import records, sql_ledger, sql_plans, sql_reads
 from kontext_tools.stores.base import Handover, JobNews, Saved
-from kontext_tools.stores.sqlite_admits import add_send, check_day
-from kontext_tools.stores.sqlite_ledger import Account
-from kontext_tools.stores.sqlite_reads import ACTIVE
+from kontext_tools.stores.database import Database
+from kontext_tools.stores.sql_admits import add_send, check_day
+from kontext_tools.stores.sql_ledger import Account
+from kontext_tools.stores.sql_reads import ACTIVE
 
 
 def save(
-    db: sqlite3.Connection,
+    db: Database,
     send: Send,
     *,
     now: datetime,
@@ -31,10 +31,11 @@ def save(
     news: JobNews | None,
 ) -> Saved:
     """Write a send under its fence; settle its money when it ends."""
+    db.alone_with(send.job_id)
     row = db.execute(
-        """SELECT owner, created_us, cancel_requested, state, fence,
+        f"""SELECT owner, created_us, cancel_requested, state, fence,
                 (SELECT COUNT(*) FROM sends AS others WHERE others.job_id = jobs.id) - 1
-            FROM sends JOIN jobs ON jobs.id = sends.job_id WHERE job_id = ? AND n = ?""",
+            FROM sends JOIN jobs ON jobs.id = sends.job_id WHERE job_id = ? AND n = ? {db.holding}""",  # noqa: S608  # constant
         (send.job_id, send.n),
     ).fetchone()
     if row is None:
@@ -49,16 +50,17 @@ def save(
         _keep(db, send.job_id, owner, output, now)
     _write_send(db, send, release=release or send.state.ended)
     if send.state.ended and send.state is not stored:
-        sqlite_ledger.settle(db, Account(owner=owner, day=day_of(records.from_us(created_us))), send, now)
+        sql_ledger.settle(db, Account(owner=owner, day=day_of(records.from_us(created_us))), send, now)
     if news is not None and news != JobNews():
-        add_news(db, send.job_id, news)
+        _add_news(db, send.job_id, news)
     _refresh(db, send, now, alone=not others)
     return Saved.CANCEL_ASKED if cancel_requested else Saved.YES
 
 
-def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
+def bind(db: Database, send: Send, *, now: datetime) -> bool:
     """Bind a remote id to its own send, whoever holds its lease; the present holder goes on with it."""
-    job = sqlite_reads.job(db, send.job_id)
+    db.alone_with(send.job_id)
+    job = sql_reads.job(db, send.job_id)
     if job is None:
         return False
     stored = job.sends[send.n - 1]
@@ -85,13 +87,15 @@ def bind(db: sqlite3.Connection, send: Send, *, now: datetime) -> bool:
     return True
 
 
-def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
+def hand_over(db: Database, send: Send, handover: Handover, *, caps: Caps, now: datetime) -> bool:
     """Exchange a send that was not taken for others, its money with it; the caps are checked anew."""
-    job = sqlite_reads.job(db, send.job_id)
+    db.alone_with(send.job_id)
+    db.execute(f"SELECT fence FROM sends WHERE job_id = ? AND n = ? {db.holding}", (send.job_id, send.n))  # noqa: S608  # constant
+    job = sql_reads.job(db, send.job_id)
     if job is None or job.sends[send.n - 1].fence != send.fence or job.cancel_requested:
         return False
     account = Account.of(job)
-    sqlite_ledger.release(db, account, send, now)
+    sql_ledger.release(db, account, send, now)
     first, *others = handover.sends
     price = first.price.times(len(handover.sends))
     # The caps are for a call, not for one of its sends.
@@ -100,9 +104,9 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     caps.check_agreed(whole, job.agreed)
     check_day(db, caps, price, account, now)
     if job.part is not None:
-        sqlite_plans.check_max_cost(db, job.part.plan_id, price, but=send)
+        sql_plans.check_max_cost(db, job.part.plan_id, price, but=send)
     _write_send(db, first, release=True)
-    sqlite_ledger.reserve(db, account, first, now)
+    sql_ledger.reserve(db, account, first, now)
     for other in others:
         add_send(db, job, other, now)
     told = replace(job, model=handover.model, request=handover.request, warnings=(*job.warnings, handover.warning))
@@ -111,9 +115,14 @@ def hand_over(db: sqlite3.Connection, send: Send, handover: Handover, *, caps: C
     return True
 
 
-def add_news(db: sqlite3.Connection, job_id: str, news: JobNews) -> None:
+def add_news(db: Database, job_id: str, news: JobNews) -> None:
     """Write what was learnt about a job; a warning is told once."""
-    job = sqlite_reads.job(db, job_id)
+    db.alone_with(job_id)
+    _add_news(db, job_id, news)
+
+
+def _add_news(db: Database, job_id: str, news: JobNews) -> None:
+    job = sql_reads.job(db, job_id)
     if job is None:
         if news.source is not None and news.source.blob is not None:
             # It was deleted while its source was being fetched: nothing else knows of that file.
@@ -129,47 +138,54 @@ def add_news(db: sqlite3.Connection, job_id: str, news: JobNews) -> None:
     db.execute("UPDATE jobs SET doc = ? WHERE id = ?", (records.job_doc(updated), job_id))
 
 
-def poke(db: sqlite3.Connection, job_id: str, *, now: datetime) -> None:
+def poke(db: Database, job_id: str, *, now: datetime) -> None:
     """Make a job's running sends due."""
     db.execute(
-        f"UPDATE sends SET due_us = MIN(due_us, ?) WHERE job_id = ? AND state IN {ACTIVE}",  # noqa: S608  # constant
+        f"UPDATE sends SET due_us = ?1 WHERE job_id = ?2 AND state IN {ACTIVE} AND due_us > ?1",  # noqa: S608  # constant
         (records.to_us(now), job_id),
     )
 
 
-def request_cancel(db: sqlite3.Connection, owner: str, job_id: str, *, now: datetime) -> Job | None:
+def request_cancel(db: Database, owner: str, job_id: str, *, now: datetime) -> Job | None:
     """Note a cancel; what is queued and not being sent at this moment ends here."""
-    job = sqlite_reads.job(db, job_id, owner=owner)
+    db.alone(owner)
+    return _cancel(db, owner, job_id, now=now)
+
+
+def _cancel(db: Database, owner: str, job_id: str, *, now: datetime) -> Job | None:
+    job = sql_reads.job(db, job_id, owner=owner)
     if job is None or job.status.ended:
         return job
     db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (job_id,))
-    sqlite_plans.make_due(db, job_id, now=now)
+    sql_plans.make_due(db, job_id, now=now)
     for run in job.runs:
         if run.job is not None and not run.carried:
-            request_cancel(db, owner, run.job.id, now=now)
+            _cancel(db, owner, run.job.id, now=now)
     for send in job.sends:
         if send.state is SendState.QUEUED:
             ended = dropped(send, now)
             _write_send(db, ended, release=True)
-            sqlite_ledger.settle(db, Account.of(job), ended, now)
+            sql_ledger.settle(db, Account.of(job), ended, now)
             _refresh(db, ended, now)
-    return sqlite_reads.job(db, job_id)
+    return sql_reads.job(db, job_id)
 
 
-def resolve(db: sqlite3.Connection, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
+def resolve(db: Database, owner: str, job_id: str, *, charged: bool, now: datetime) -> Job | None:
     """End the unknown sends of a job as a person found them to be; the guard against repeating it ends with that."""
-    job = sqlite_reads.job(db, job_id, owner=owner)
+    db.alone(owner)
+    job = sql_reads.job(db, job_id, owner=owner)
     for send in () if job is None else job.sends:
         if job is not None and send.state is SendState.UNKNOWN:
             ended = resolved(send, now, charged=charged)
             _write_send(db, ended, release=True)
-            sqlite_ledger.settle(db, Account.of(job), ended, now)
+            sql_ledger.settle(db, Account.of(job), ended, now)
             _refresh(db, ended, now)
-    return None if job is None else sqlite_reads.job(db, job_id)
+    return None if job is None else sql_reads.job(db, job_id)
 
 
-def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
+def mark_delivered(db: Database, job_id: str) -> None:
     """Note that the final answer went out; a plan's told of all its steps."""
+    db.alone_with(job_id)
     db.execute(
         """UPDATE jobs SET delivered = 1 WHERE ended_us IS NOT NULL
             AND (id = ?1 OR id IN (SELECT job_id FROM runs WHERE plan_id = ?1))""",
@@ -177,7 +193,7 @@ def mark_delivered(db: sqlite3.Connection, job_id: str) -> None:
     )
 
 
-def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
+def _write_send(db: Database, send: Send, *, release: bool) -> None:
     lease = ", lease_owner = NULL, lease_us = 0" if release else ""
     db.execute(
         f"""UPDATE sends SET provider = ?, state = ?, due_us = ?, remote_id = ?, searched = ?, doc = ?{lease}
@@ -187,7 +203,7 @@ def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
             send.state.value,
             records.to_us(send.due_at),
             send.remote_id,
-            send.searched,
+            int(send.searched),
             records.send_doc(send),
             send.job_id,
             send.n,
@@ -195,23 +211,23 @@ def _write_send(db: sqlite3.Connection, send: Send, *, release: bool) -> None:
     )
 
 
-def _refresh(db: sqlite3.Connection, send: Send, now: datetime, *, alone: bool = False) -> None:
+def _refresh(db: Database, send: Send, now: datetime, *, alone: bool = False) -> None:
     """Write the status of the job of a send that was just written, and when it ended, where that changed.
 
     A search that goes on changes nothing of either.
     """
-    status = status_of([send, *(() if alone else sqlite_reads.sends_of(db, send.job_id, but=send.n))])
+    status = status_of([send, *(() if alone else sql_reads.sends_of(db, send.job_id, but=send.n))])
     ended_us = records.to_us(now) if status.ended else None
     changed = db.execute(
         """UPDATE jobs SET status = ?1, ended_us = ?2
-            WHERE id = ?3 AND (status <> ?1 OR (ended_us IS NULL) <> (?2 IS NULL))""",
-        (status.value, ended_us, send.job_id),
+            WHERE id = ?3 AND (status <> ?1 OR (ended_us IS NULL) <> (?4 = 0))""",
+        (status.value, ended_us, send.job_id, int(status.ended)),
     )
     if changed.rowcount:
-        sqlite_plans.wake(db, send.job_id, now=now)
+        sql_plans.wake(db, send.job_id, now=now)
 
 
-def _keep(db: sqlite3.Connection, job_id: str, owner: str, output: Output, now: datetime) -> None:
+def _keep(db: Database, job_id: str, owner: str, output: Output, now: datetime) -> None:
     facts = output.facts
     db.execute(
         """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256,

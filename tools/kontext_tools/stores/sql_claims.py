@@ -1,4 +1,4 @@
-"""The SQLite store's leases: which sends a process takes up, and which are held back. Above: sqlite. Below: records.
+"""Leases: which sends a process takes up, and which are held back. Above: sql_store. Below: records.
 
 A send that may not be taken is left out by the query itself: were it passed over afterwards, a long line of such sends
 would hide the others. Each query walks one line of the index `sends_active`, in order, and stops where it has enough.
@@ -6,8 +6,6 @@ would hide the others. Each query walks one line of the index `sends_active`, in
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +14,8 @@ from operator import attrgetter
 from kontext_tools.jobs import SendState
 from kontext_tools.stores import records
 from kontext_tools.stores.base import Claim, Leasehold
-from kontext_tools.stores.sqlite_reads import ACTIVE, DRIVEN
+from kontext_tools.stores.database import Database
+from kontext_tools.stores.sql_reads import ACTIVE, DRIVEN
 
 PROBE_EVERY = timedelta(seconds=15)
 """While a gate's provider does not answer, one send in so long tries whether it does again."""
@@ -51,7 +50,7 @@ class _Due:
 class _Lines:
     """What is due for a process at a moment, line by line of the index."""
 
-    db: sqlite3.Connection
+    db: Database
     process: str
     now_us: int
     limit: int
@@ -65,20 +64,20 @@ class _Lines:
         the database was held or the clock was set ahead: it is no orphan, and the next renewal lengthens its lease.
         """
         at = "" if provider is None else "AND provider = ?4"
-        line = f"sends_active WHERE state IN {ACTIVE} AND state = '{state}'"
+        line = f"{self.db.by_index('sends_active')} WHERE state IN {ACTIVE} AND state = '{state}'"
         if state is SendState.UNKNOWN:
-            line = "sends_searched WHERE searched = 1"
+            line = f"{self.db.by_index('sends_searched')} WHERE searched = 1"
         rows = self.db.execute(
-            f"""SELECT rowid, due_us FROM sends INDEXED BY {line} {at}
-                    AND due_us <= ?1 AND lease_us <= ?1 AND lease_owner IS NOT ?2
-                ORDER BY due_us LIMIT ?3""",  # noqa: S608  # constants
+            f"""SELECT rowid, due_us FROM sends {line} {at}
+                    AND due_us <= ?1 AND lease_us <= ?1 AND (lease_owner IS NULL OR lease_owner <> ?2)
+                ORDER BY due_us LIMIT ?3 {self.db.passing}""",  # noqa: S608  # constants
             (self.now_us, self.process, self.limit, *([] if provider is None else [provider])),
         )
         return [_Due(rowid, due_us) for rowid, due_us in rows]
 
 
 def claim(
-    db: sqlite3.Connection,
+    db: Database,
     process: str,
     *,
     now: datetime,
@@ -87,6 +86,7 @@ def claim(
     slots: Mapping[str, int],
 ) -> list[Claim]:
     """Take due sends under a lease: finished outputs first, queued ones last and only as far as there are slots."""
+    db.alone_claiming()
     now_us = records.to_us(now)
     gates = _gates(db, now_us)
     lines = _Lines(db=db, process=process, now_us=now_us, limit=limit)
@@ -101,11 +101,11 @@ def claim(
     by_due = attrgetter("due_us")
     due = [*sorted(ready, key=by_due), *sorted(out, key=by_due), *sorted(queued, key=by_due)][:limit]
     for provider in {one.probes for one in due if one.probes}:
-        gate(db, provider, creates_until=None, closed_until=now + PROBE_EVERY)
+        _move_gate(db, provider, creates_until=None, closed_until=now + PROBE_EVERY)
     return _take(db, process, due, lease_until) if due else []
 
 
-def _take(db: sqlite3.Connection, process: str, due: list[_Due], lease_until: datetime) -> list[Claim]:
+def _take(db: Database, process: str, due: list[_Due], lease_until: datetime) -> list[Claim]:
     rows = db.execute(
         f"""UPDATE sends SET lease_owner = ?, lease_us = ?, fence = fence + 1
             WHERE rowid IN ({", ".join("?" * len(due))}) RETURNING rowid, job_id, n, fence""",  # noqa: S608  # marks
@@ -142,21 +142,24 @@ def _asks(lines: _Lines, provider: str, slots: int, gates: _Gates) -> tuple[list
     return looks, creates
 
 
-def next_due(db: sqlite3.Connection, providers: Iterable[str]) -> datetime | None:
+def next_due(db: Database, providers: Iterable[str]) -> datetime | None:
     """Give when the next running send that nobody drives is due: the head of each line is looked at."""
+    names = list(providers)
+    if not names:
+        return None
     states = ", ".join(f"('{state}')" for state in (SendState.READY, SendState.SUBMITTED, SendState.QUEUED))
     (due_us,) = db.execute(
-        f"""SELECT MIN((SELECT due_us FROM sends INDEXED BY sends_active
-                WHERE state IN {ACTIVE} AND state = states.column1 AND provider = providers.value
+        f"""SELECT MIN((SELECT due_us FROM sends {db.by_index("sends_active")}
+                WHERE state IN {ACTIVE} AND state = states.column1 AND provider = providers.column1
                     AND lease_owner IS NULL
                 ORDER BY due_us LIMIT 1))
-            FROM (VALUES {states}) AS states, json_each(?) AS providers""",  # noqa: S608  # constants
-        (json.dumps(list(providers)),),
+            FROM (VALUES {states}) AS states, (VALUES {", ".join(["(?)"] * len(names))}) AS providers""",  # noqa: S608  # constants
+        names,
     ).fetchone()
     return None if due_us is None else records.from_us(due_us)
 
 
-def _gates(db: sqlite3.Connection, now_us: int) -> _Gates:
+def _gates(db: Database, now_us: int) -> _Gates:
     rows = db.execute("SELECT provider, creates_us, closed_us FROM gates").fetchall()
     return _Gates(
         holding=frozenset(provider for provider, creates_us, _ in rows if creates_us > now_us),
@@ -165,16 +168,22 @@ def _gates(db: sqlite3.Connection, now_us: int) -> _Gates:
     )
 
 
-def gate(
-    db: sqlite3.Connection, provider: str, *, creates_until: datetime | None, closed_until: datetime | None
-) -> None:
+def gate(db: Database, provider: str, *, creates_until: datetime | None, closed_until: datetime | None) -> None:
     """Hold a provider's creates back, or close its gate; with neither, open it."""
+    db.alone_claiming()
+    _move_gate(db, provider, creates_until=creates_until, closed_until=closed_until)
+
+
+def _move_gate(db: Database, provider: str, *, creates_until: datetime | None, closed_until: datetime | None) -> None:
     if creates_until is None and closed_until is None:
         db.execute("DELETE FROM gates WHERE provider = ?", (provider,))
         return
     db.execute(
-        """INSERT INTO gates (provider, creates_us, closed_us) VALUES (?1, ?2, ?3) ON CONFLICT (provider)
-            DO UPDATE SET creates_us = MAX(creates_us, ?2), closed_us = MAX(closed_us, ?3)""",
+        """INSERT INTO gates (provider, creates_us, closed_us) VALUES (?, ?, ?) ON CONFLICT (provider) DO UPDATE SET
+            creates_us = CASE WHEN gates.creates_us < excluded.creates_us
+                THEN excluded.creates_us ELSE gates.creates_us END,
+            closed_us = CASE WHEN gates.closed_us < excluded.closed_us
+                THEN excluded.closed_us ELSE gates.closed_us END""",
         (
             provider,
             0 if creates_until is None else records.to_us(creates_until),
@@ -183,26 +192,27 @@ def gate(
     )
 
 
-def _free_slots(db: sqlite3.Connection, provider: str, slots: int, now_us: int) -> int:
+def _free_slots(db: Database, provider: str, slots: int, now_us: int) -> int:
     # The LIMIT bounds the count: how many more than `slots` are in flight is of no interest.
     (taken,) = db.execute(
         f"""SELECT COUNT(*) FROM (
             SELECT 1 FROM sends
-            WHERE provider = ?1 AND state IN ('intent', 'submitted') AND state IN {ACTIVE} AND lease_owner IS NOT ?4
+            WHERE provider = ?1 AND state IN ('intent', 'submitted') AND state IN {ACTIVE}
+                AND (lease_owner IS NULL OR lease_owner <> ?4)
             UNION ALL
             SELECT 1 FROM sends WHERE provider = ?1 AND state = 'queued' AND lease_owner IS NOT NULL AND lease_us > ?2
-            LIMIT ?3)""",  # noqa: S608  # constant
+            LIMIT ?3) AS taken""",  # noqa: S608  # constant
         (provider, now_us, slots, SET_ASIDE),
     ).fetchone()
     return slots - taken
 
 
-def renew(db: sqlite3.Connection, process: str, *, until: datetime) -> None:
+def renew(db: Database, process: str, *, until: datetime) -> None:
     """Lengthen the leases of a process."""
     db.execute("UPDATE sends SET lease_us = ? WHERE lease_owner = ?", (records.to_us(until), process))
 
 
-def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -> None:
+def set_right(db: Database, *, now: datetime, lease_until: datetime) -> None:
     """Pull in what lies further ahead than anything that is ever set: the clock was set back since.
 
     Such a lease ends as one given now: an owner that lives renews it, a dead one's is over soon.
@@ -217,20 +227,17 @@ def set_right(db: sqlite3.Connection, *, now: datetime, lease_until: datetime) -
             f"UPDATE {table} SET lease_us = ?1 WHERE {driven} AND lease_us > ?1",  # noqa: S608  # constants
             (lease_us,),
         )
-    db.execute(
-        """UPDATE gates SET creates_us = MIN(creates_us, ?1), closed_us = MIN(closed_us, ?1)
-            WHERE creates_us > ?1 OR closed_us > ?1""",
-        (most_us,),
-    )
+    for column in ("creates_us", "closed_us"):
+        db.execute(f"UPDATE gates SET {column} = ?1 WHERE {column} > ?1", (most_us,))  # noqa: S608  # constants
 
 
-def release(db: sqlite3.Connection, process: str) -> None:
+def release(db: Database, process: str) -> None:
     """Give the leases of a process back."""
     for table in ("sends", "plans"):
         db.execute(f"UPDATE {table} SET lease_owner = NULL, lease_us = 0 WHERE lease_owner = ?", (process,))  # noqa: S608  # constants
 
 
-def give_back(db: sqlite3.Connection, held: Leasehold, *, due_at: datetime, aside: bool) -> None:
+def give_back(db: Database, held: Leasehold, *, due_at: datetime, aside: bool) -> None:
     """Give back the lease of one send whose step did not end, unless it is another's by now."""
     db.execute(
         f"""UPDATE sends SET lease_owner = ?, lease_us = 0, due_us = ?

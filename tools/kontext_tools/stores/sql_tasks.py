@@ -1,22 +1,19 @@
-"""The SQLite store's tasks: the verbs of `stores.tasks`, and their statements. Above: sqlite. Below: sqlite_file,
-records.
-"""
+"""Tasks: the verbs of `stores.tasks`, and their statements. Above: sql_store. Below: database, records."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from kontext_tools.stores import records
-from kontext_tools.stores.sqlite_file import SqliteFile
+from kontext_tools.stores.database import Database, Transactions
 from kontext_tools.stores.tasks import Task
 
 
-class SqliteTasks(SqliteFile):
+class SqlTasks(Transactions):
     """What of the store has to do with tasks."""
 
     async def add_task(self, task: Task) -> None:
@@ -36,7 +33,7 @@ class SqliteTasks(SqliteFile):
         return await self._read(lambda db: _job_of_yes(db, owner, nonce))
 
 
-def _add(db: sqlite3.Connection, task: Task) -> None:
+def _add(db: Database, task: Task) -> None:
     db.execute("DELETE FROM tasks WHERE ends_us <= ?", (records.to_us(task.created_at),))
     db.execute(
         "INSERT INTO tasks (id, owner, kind, created_us, updated_us, ends_us, doc) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -52,7 +49,7 @@ def _add(db: sqlite3.Connection, task: Task) -> None:
     )
 
 
-def _task(db: sqlite3.Connection, owner: str, task_id: str, now: datetime) -> Task | None:
+def _task(db: Database, owner: str, task_id: str, now: datetime) -> Task | None:
     row = db.execute(
         """SELECT kind, doc, created_us, updated_us, ends_us, revision FROM tasks
             WHERE id = ? AND owner = ? AND ends_us > ?""",
@@ -73,7 +70,7 @@ def _task(db: sqlite3.Connection, owner: str, task_id: str, now: datetime) -> Ta
     )
 
 
-def _move(db: sqlite3.Connection, task: Task, doc: Mapping[str, Any], now: datetime) -> Task | None:
+def _move(db: Database, task: Task, doc: Mapping[str, Any], now: datetime) -> Task | None:
     written = db.execute(
         """UPDATE tasks SET doc = ?, updated_us = ?, revision = revision + 1
             WHERE id = ? AND owner = ? AND revision = ?""",
@@ -84,7 +81,7 @@ def _move(db: sqlite3.Connection, task: Task, doc: Mapping[str, Any], now: datet
     return replace(task, doc=doc, updated_at=now, revision=task.revision + 1)
 
 
-def _job_of_yes(db: sqlite3.Connection, owner: str, nonce: str) -> str | None:
+def _job_of_yes(db: Database, owner: str, nonce: str) -> str | None:
     row = db.execute(
         "SELECT jobs.id FROM answers JOIN jobs ON jobs.id = answers.job_id WHERE nonce = ? AND owner = ?",
         (nonce, owner),

@@ -1,10 +1,9 @@
 """The ledger's rows: money reserved with a job, settled or released when a send ends; append-only. Above:
-sqlite_writes. Below: records, budget.
+sql_writes. Below: records, budget.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +12,7 @@ from kontext_tools.budget import Basis, Cost, Spending, Unit, day_of, from_nano,
 from kontext_tools.errors import Billed
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.stores import records
+from kontext_tools.stores.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +28,17 @@ class Account:
         return cls(owner=job.owner, day=day_of(job.created_at))
 
 
-def reserve(db: sqlite3.Connection, account: Account, send: Send, now: datetime) -> None:
+def reserve(db: Database, account: Account, send: Send, now: datetime) -> None:
     """Set a send's price aside."""
     _enter(db, account, send, "reserved", send.price.amount or Decimal(0), Cost.listed(send.price), now)
 
 
-def release(db: sqlite3.Connection, account: Account, send: Send, now: datetime) -> None:
+def release(db: Database, account: Account, send: Send, now: datetime) -> None:
     """Give a send's reservation back: nothing was taken."""
     _enter(db, account, send, "released", -(send.price.amount or Decimal(0)), Cost.listed(send.price), now)
 
 
-def settle(db: sqlite3.Connection, account: Account, send: Send, now: datetime) -> None:
+def settle(db: Database, account: Account, send: Send, now: datetime) -> None:
     """Close the reservation of a send that ended: kept while unknown, given back where nothing was taken."""
     if send.state is SendState.UNKNOWN:
         return
@@ -50,10 +50,10 @@ def settle(db: sqlite3.Connection, account: Account, send: Send, now: datetime) 
     _enter(db, account, send, "settled", Decimal(0) if cost.amount is None else cost.amount - reserved, cost, now)
 
 
-def usage(db: sqlite3.Connection, owner: str, *, days: int) -> list[Spending]:
+def usage(db: Database, owner: str, *, days: int) -> list[Spending]:
     """Give an owner's ledger by day, provider and unit, newest first, for the newest days that have any."""
     rows = db.execute(
-        """SELECT day, provider, unit, SUM(delta_nano), COUNT(DISTINCT job_id) FROM ledger
+        """SELECT day, provider, unit, CAST(SUM(delta_nano) AS BIGINT), COUNT(DISTINCT job_id) FROM ledger
             WHERE owner = ?1 AND day IN (SELECT DISTINCT day FROM ledger WHERE owner = ?1 ORDER BY day DESC LIMIT ?2)
             GROUP BY day, provider, unit ORDER BY day DESC, provider, unit""",
         (owner, days),
@@ -64,9 +64,7 @@ def usage(db: sqlite3.Connection, owner: str, *, days: int) -> list[Spending]:
     ]
 
 
-def _enter(
-    db: sqlite3.Connection, account: Account, send: Send, entry: str, delta: Decimal, cost: Cost, now: datetime
-) -> None:
+def _enter(db: Database, account: Account, send: Send, entry: str, delta: Decimal, cost: Cost, now: datetime) -> None:
     """Append one row; `delta` is what it adds to the day's sum."""
     basis = cost.basis if cost.amount is not None else Basis.UNKNOWN
     db.execute(

@@ -1,19 +1,13 @@
-"""The SQLite store's deletions: the verbs of `stores.forgets`, and their statements. Above: sqlite. Below:
-sqlite_file, records.
+"""Deletions: the verbs of `stores.forgets`, and their statements. Above: sql_store. Below: database, records.
 
 Rows are judged by their columns and by what their documents name, so that a job whose document is damaged can be
-deleted too. Triggers take an image's words out of the index and tell the journal.
-
-Every connection overwrites what it deletes (`secure_delete`). Of the index of words that is not enough: there a
-deletion is a note beside the words until both are merged. FTS5's own `secure-delete` would do without, but makes a file
-that SQLite before 3.42 cannot read, and other programs with other versions of it may open this one; so `wipe` merges
-the index, as much at a time as does not keep others waiting.
+deleted too. Triggers take an image's words out of the index and tell the journal. What the deleted words leave in the
+database's own files is each database's affair (`wipe`).
 """
 
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -21,16 +15,14 @@ from datetime import datetime
 from kontext_tools.blobs import keys
 from kontext_tools.errors import NotFound
 from kontext_tools.stores import records
+from kontext_tools.stores.database import Database, Transactions
 from kontext_tools.stores.forgets import Going, Hold, Old, Trashed, Unit, holds, refusal
-from kontext_tools.stores.sqlite_file import SqliteFile
-from kontext_tools.stores.sqlite_reads import ACTIVE
+from kontext_tools.stores.sql_reads import ACTIVE
 
-MERGED_PAGES = 200
-"""So many pages of the index of words are merged in one transaction: for less long than a batch of deletions."""
 _SHORT_TEXT = re.compile(r'"([^"\\]{1,80})"')
 
 
-class SqliteForgets(SqliteFile):
+class SqlForgets(Transactions):
     """What of the store deletes."""
 
     async def going(self, owner: str, job_ids: Sequence[str]) -> Going:
@@ -57,14 +49,8 @@ class SqliteForgets(SqliteFile):
         rows = [(one.number,) for one in trashed]
         await self._write(lambda db: db.executemany("DELETE FROM trash WHERE seq = ?", rows))
 
-    async def wipe(self) -> None:
-        """Merge the index of words and empty the log, so that the words of what was deleted are overwritten."""
-        while await self._write(_merge, durable=False):
-            pass
-        await self._empty_log()
 
-
-def _units(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> list[Unit]:
+def _units(db: Database, owner: str, job_ids: Sequence[str]) -> list[Unit]:
     """Give what can be deleted with jobs, in their order; refuse where one must stay."""
     units = [_unit(db, owner, job_id) for job_id in dict.fromkeys(job_ids)]
     parts = {part for unit in units for part in unit.parts}
@@ -77,7 +63,7 @@ def _units(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> list[U
     return units
 
 
-def _unit(db: sqlite3.Connection, owner: str, job_id: str) -> Unit:
+def _unit(db: Database, owner: str, job_id: str) -> Unit:
     row = db.execute("SELECT ended_us FROM jobs WHERE id = ? AND owner = ?", (job_id, owner)).fetchone()
     if row is None:
         raise NotFound(f"{job_id} is no job (any more); nothing was deleted.", fix="See which there are: kontext jobs")
@@ -104,12 +90,12 @@ def _unit(db: sqlite3.Connection, owner: str, job_id: str) -> Unit:
     )
 
 
-def _ended_us(db: sqlite3.Connection, job_id: str) -> int | None:
+def _ended_us(db: Database, job_id: str) -> int | None:
     row = db.execute("SELECT ended_us FROM jobs WHERE id = ?", (job_id,)).fetchone()
     return None if row is None else row[0]
 
 
-def _fate(db: sqlite3.Connection, job_id: str) -> Hold | None:
+def _fate(db: Database, job_id: str) -> Hold | None:
     """Give why a job by itself is none that ended for good. One with a picture may have a send that is unknown."""
     states = {state for (state,) in db.execute("SELECT state FROM sends WHERE job_id = ?", (job_id,))}
     if _ended_us(db, job_id) is None or states.intersection(_ACTIVE):
@@ -120,7 +106,7 @@ def _fate(db: sqlite3.Connection, job_id: str) -> Hold | None:
 _ACTIVE = frozenset(re.findall(r"\w+", ACTIVE))
 
 
-def _needed(db: sqlite3.Connection) -> dict[str, str]:
+def _needed(db: Database) -> dict[str, str]:
     """Give the jobs whose pictures a running job or plan starts from, each with that one."""
     running = db.execute(
         f"""SELECT id, doc FROM jobs WHERE id IN (SELECT job_id FROM sends WHERE state IN {ACTIVE}
@@ -129,7 +115,7 @@ def _needed(db: sqlite3.Connection) -> dict[str, str]:
     return {needed: job_id for job_id, doc in running for needed in keys.jobs_of_images_in(doc) - {job_id}}
 
 
-def _of(db: sqlite3.Connection, owner: str, units: Iterable[Sequence[str]]) -> Going:
+def _of(db: Database, owner: str, units: Iterable[Sequence[str]]) -> Going:
     """Count what goes with jobs."""
     ids = [job_id for unit in units for job_id in unit]
     going = set(ids)
@@ -143,12 +129,13 @@ def _of(db: sqlite3.Connection, owner: str, units: Iterable[Sequence[str]]) -> G
     return Going(job_ids=tuple(ids), images=images, size_bytes=size_bytes, children=children)
 
 
-def _children(db: sqlite3.Connection, owner: str, job_id: str, n: int) -> set[str]:
+def _children(db: Database, owner: str, job_id: str, n: int) -> set[str]:
     rows = db.execute("SELECT id FROM jobs WHERE owner = ? AND parent = ?", (owner, f"{job_id}/{n}"))
     return {child for (child,) in rows}
 
 
-def _forget(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> Going:
+def _forget(db: Database, owner: str, job_ids: Sequence[str]) -> Going:
+    db.alone(owner)
     units = _units(db, owner, job_ids)
     told = _of(db, owner, [unit.ids for unit in units])
     going = set(told.job_ids)
@@ -174,7 +161,7 @@ def _forget(db: sqlite3.Connection, owner: str, job_ids: Sequence[str]) -> Going
     return told
 
 
-def _keys(db: sqlite3.Connection, job_id: str) -> set[str]:
+def _keys(db: Database, job_id: str) -> set[str]:
     """Give the keys of all files that may be a job's alone: `_trash` says which of them are.
 
     There is one at least, so that a kill leaves something in the trash, and the job's words are wiped with it.
@@ -187,13 +174,13 @@ def _keys(db: sqlite3.Connection, job_id: str) -> set[str]:
     return found
 
 
-def _orphan(db: sqlite3.Connection, job_id: str) -> None:
+def _orphan(db: Database, job_id: str) -> None:
     """Let a job that stays start from nothing: the picture that it was made from goes."""
     (doc,) = db.execute("SELECT doc FROM jobs WHERE id = ?", (job_id,)).fetchone()
     db.execute("UPDATE jobs SET parent = NULL, doc = ? WHERE id = ?", (records.without_before(doc), job_id))
 
 
-def _end_tasks(db: sqlite3.Connection, owner: str, going: Collection[str]) -> None:
+def _end_tasks(db: Database, owner: str, going: Collection[str]) -> None:
     """Remove the tasks that stand for a job, or asked about it before there was one: they hold its words."""
     burnt = db.execute("SELECT nonce, job_id FROM answers").fetchall()
     marks = {*going, *(nonce for nonce, job_id in burnt if job_id in going)}
@@ -202,7 +189,7 @@ def _end_tasks(db: sqlite3.Connection, owner: str, going: Collection[str]) -> No
     db.executemany("DELETE FROM tasks WHERE id = ?", over)
 
 
-def _old(db: sqlite3.Connection, owner: str, before: datetime) -> Old:
+def _old(db: Database, owner: str, before: datetime) -> Old:
     rows = db.execute(
         """SELECT id FROM jobs WHERE owner = ? AND created_us < ?
             AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job_id = jobs.id AND carried = 0)
@@ -226,7 +213,7 @@ def _old(db: sqlite3.Connection, owner: str, before: datetime) -> Old:
     return Old(units=tuple(units), going=_of(db, owner, units), skipped=skipped)
 
 
-def _trash(db: sqlite3.Connection) -> tuple[list[Trashed], list[Trashed]]:
+def _trash(db: Database) -> tuple[list[Trashed], list[Trashed]]:
     """Give the trash apart: what no row refers to, and what one does. One pass over the rows, where there is any trash.
 
     A thumbnail is referred to by every picture with the same bytes that is kept.
@@ -242,10 +229,3 @@ def _trash(db: sqlite3.Connection) -> tuple[list[Trashed], list[Trashed]]:
         for key, sha256 in keys.sources_in(doc).items():
             live |= wanted.intersection((key, keys.thumb(sha256)))
     return [one for one in trash if one.key not in live], [one for one in trash if one.key in live]
-
-
-def _merge(db: sqlite3.Connection) -> bool:
-    """Merge a part of the index of words; whether there is more. Syntax: SQLite's FTS5, "The 'merge' Command"."""
-    before = db.total_changes
-    db.execute("INSERT INTO image_words (image_words, rank) VALUES ('merge', ?)", (-MERGED_PAGES,))
-    return db.total_changes - before > 1

@@ -1,8 +1,7 @@
-"""The SQLite store's questions. Above: sqlite, sqlite_writes. Below: records."""
+"""Questions. Above: sql_store, sql_writes. Below: records."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +11,7 @@ from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Output, Run, Send
 from kontext_tools.plans import Plan
 from kontext_tools.stores import records
+from kontext_tools.stores.database import Database
 
 _JOB = """SELECT id, owner, tool, provider, created_us, ended_us, fingerprint, request_key, key_digest,
     delivered, cancel_requested, doc FROM jobs"""
@@ -34,7 +34,7 @@ def output_from(row: Sequence[object]) -> Output:
     )
 
 
-def sends_of(db: sqlite3.Connection, job_id: str, *, but: int = 0) -> tuple[Send, ...]:
+def sends_of(db: Database, job_id: str, *, but: int = 0) -> tuple[Send, ...]:
     """Give a job's sends in order, one of them left out where its number is named."""
     rows = db.execute(
         "SELECT n, state, due_us, fence, doc FROM sends WHERE job_id = ? AND n <> ? ORDER BY n", (job_id, but)
@@ -42,7 +42,7 @@ def sends_of(db: sqlite3.Connection, job_id: str, *, but: int = 0) -> tuple[Send
     return tuple(records.send_from(job_id, *row) for row in rows)
 
 
-def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
+def _job(db: Database, row: Sequence[object]) -> Job:
     ident, owner, tool, provider, created, ended, fingerprint, key, digest, delivered, cancel, doc = row
     outputs = db.execute(f"SELECT {OUTPUT} FROM outputs WHERE job_id = ? ORDER BY n", (ident,))  # noqa: S608  # constant
     facts = records.job_fields(str(doc))
@@ -65,7 +65,7 @@ def _job(db: sqlite3.Connection, row: Sequence[object]) -> Job:
     )
 
 
-def _runs(db: sqlite3.Connection, plan_id: str, plan: Plan) -> tuple[Run, ...]:
+def _runs(db: Database, plan_id: str, plan: Plan) -> tuple[Run, ...]:
     """Give what became of a plan's runs so far, in the order of its steps."""
     rows = db.execute("SELECT step, n, job_id, carried, refused FROM runs WHERE plan_id = ?", (plan_id,)).fetchall()
     order = {step.id: i for i, step in enumerate(plan.steps)}
@@ -83,29 +83,29 @@ def _runs(db: sqlite3.Connection, plan_id: str, plan: Plan) -> tuple[Run, ...]:
     )
 
 
-def _one(db: sqlite3.Connection, where: str, values: Sequence[object]) -> Job | None:
+def _one(db: Database, where: str, values: Sequence[object]) -> Job | None:
     row = db.execute(f"{_JOB} WHERE {where}", values).fetchone()
     return None if row is None else _job(db, row)
 
 
-def job(db: sqlite3.Connection, job_id: str, *, owner: str | None = None) -> Job | None:
+def job(db: Database, job_id: str, *, owner: str | None = None) -> Job | None:
     """Give a job by id, of one owner where one is named."""
     if owner is None:
         return _one(db, "id = ?", (job_id,))
     return _one(db, "id = ? AND owner = ?", (job_id, owner))
 
 
-def job_of_key(db: sqlite3.Connection, owner: str, request_key: str) -> Job | None:
+def job_of_key(db: Database, owner: str, request_key: str) -> Job | None:
     """Give the job of a request_key."""
     return _one(db, "owner = ? AND request_key = ?", (owner, request_key))
 
 
-def newest_twin(db: sqlite3.Connection, owner: str, fingerprint: str) -> Job | None:
+def newest_twin(db: Database, owner: str, fingerprint: str) -> Job | None:
     """Give the newest job that was asked with the same words."""
     return _one(db, "owner = ? AND fingerprint = ? ORDER BY created_us DESC LIMIT 1", (owner, fingerprint))
 
 
-def jobs(db: sqlite3.Connection, owner: str, *, limit: int, before: str | None) -> list[Job]:
+def jobs(db: Database, owner: str, *, limit: int, before: str | None) -> list[Job]:
     """Give the owner's newest jobs, before one where it is named."""
     where, values = "owner = ?", [owner]
     if before is not None:
@@ -115,13 +115,13 @@ def jobs(db: sqlite3.Connection, owner: str, *, limit: int, before: str | None) 
     return [_job(db, row) for row in rows.fetchall()]
 
 
-def recent_ids(db: sqlite3.Connection, owner: str, *, limit: int) -> list[str]:
+def recent_ids(db: Database, owner: str, *, limit: int) -> list[str]:
     """Give ids of the owner's newest jobs."""
     rows = db.execute("SELECT id FROM jobs WHERE owner = ? ORDER BY created_us DESC LIMIT ?", (owner, limit))
     return [row[0] for row in rows]
 
 
-def held(db: sqlite3.Connection, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
+def held(db: Database, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
     """Give those of a provider's ids that a send holds."""
     marks = ", ".join("?" * len(remote_ids))
     rows = db.execute(
@@ -131,7 +131,7 @@ def held(db: sqlite3.Connection, provider: str, remote_ids: Sequence[str]) -> fr
     return frozenset(row[0] for row in rows)
 
 
-def has_rival(db: sqlite3.Connection, send: Send, *, within: timedelta) -> bool:
+def has_rival(db: Database, send: Send, *, within: timedelta) -> bool:
     """Whether another send with the same prompt and seed, sent at about the same time, has no id or not yet."""
     assert send.sent_at is not None
     rows: list[tuple[str, int]] = db.execute(
@@ -149,24 +149,24 @@ def has_rival(db: sqlite3.Connection, send: Send, *, within: timedelta) -> bool:
     )
 
 
-def _asked(db: sqlite3.Connection, job_id: str) -> str:
+def _asked(db: Database, job_id: str) -> str:
     row = db.execute("SELECT prompt FROM jobs WHERE id = ?", (job_id,)).fetchone()
     return "" if row is None else str(row[0])
 
 
-def spent(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit) -> Decimal:
+def spent(db: Database, owner: str, *, day: str, unit: Unit) -> Decimal:
     """Give the sum of a day's ledger in one unit."""
     row = db.execute(
-        "SELECT COALESCE(SUM(delta_nano), 0) FROM ledger WHERE owner = ? AND unit = ? AND day = ?",
+        "SELECT CAST(COALESCE(SUM(delta_nano), 0) AS BIGINT) FROM ledger WHERE owner = ? AND unit = ? AND day = ?",
         (owner, unit.value, day),
     ).fetchone()
     return from_nano(row[0])
 
 
-def counted(db: sqlite3.Connection, owner: str, *, day: str, unit: Unit, today: str) -> Decimal:
+def counted(db: Database, owner: str, *, day: str, unit: Unit, today: str) -> Decimal:
     """Give what a cap counts against a day: its own sum, and that of days after today, whose clock was set back."""
     row = db.execute(
-        """SELECT COALESCE(SUM(delta_nano), 0) FROM ledger
+        """SELECT CAST(COALESCE(SUM(delta_nano), 0) AS BIGINT) FROM ledger
             WHERE owner = ?1 AND unit = ?2 AND day >= ?3 AND (day = ?3 OR day > ?4)""",
         (owner, unit.value, day, today),
     ).fetchone()
