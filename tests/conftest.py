@@ -19,6 +19,7 @@ from support.contract import CELL, table
 
 if TYPE_CHECKING:
     from support.bucket import Held
+    from support.postgres import Server
 
 # How fast the machine draws examples is no property of ours: nothing in the suite asserts wall time.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -158,6 +159,15 @@ def storage() -> Generator[str]:
 
     with bucket.running() as base_url:
         yield base_url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[Server]:
+    """PostgreSQL on loopback, one for each process of the run that asks for it."""
+    from support import postgres
+
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture

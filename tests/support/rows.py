@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kontext_tools.budget import Caps, Price, Unit
 from kontext_tools.edits import Edit
 from kontext_tools.images import ImageFacts
 from kontext_tools.jobs import Job, Output, Send, SendState, Source
 from kontext_tools.stores.base import Admission, Claim
-from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
+
+if TYPE_CHECKING:
+    from support.places import AnyStore
 
 FOUR_CENTS = Price(amount=Decimal("0.04"), unit=Unit.USD)
 
@@ -63,7 +65,7 @@ def an_output(n: int = 1, job_id: str = "red-car-4k7q", **facts: Any) -> Output:
 
 
 async def admit(
-    store: SqliteStore, job: Job, *, caps: Caps | None = None, now: datetime = START, nonce: str | None = None
+    store: AnyStore, job: Job, *, caps: Caps | None = None, now: datetime = START, nonce: str | None = None
 ) -> Admission:
     """Record a job at the price of its sends."""
     first = job.sends[0].price
@@ -95,7 +97,7 @@ class Taken:
 
 
 async def claim_all(
-    store: SqliteStore,
+    store: AnyStore,
     process: str = "one",
     *,
     now: datetime = START,
@@ -110,7 +112,7 @@ async def claim_all(
 
 
 async def keep(
-    store: SqliteStore,
+    store: AnyStore,
     job_id: str,
     *,
     prompt: str = "a red car",
@@ -134,7 +136,7 @@ async def keep(
     assert await store.save(done, now=moment, release=True, outputs=outputs)
 
 
-async def send_of(store: SqliteStore, claim: Claim) -> Send:
+async def send_of(store: AnyStore, claim: Claim) -> Send:
     """Give the send that a claim names."""
     job = await store.any_job(claim.job_id)
     assert job is not None

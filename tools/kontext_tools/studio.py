@@ -36,7 +36,7 @@ from kontext_tools.providers.base import Offer
 from kontext_tools.serving import Serving
 from kontext_tools.stores.base import Store
 from kontext_tools.stores.forgets import Going, Old
-from kontext_tools.stores.journal import Tidings
+from kontext_tools.stores.journal import Mark, Tidings
 from kontext_tools.stores.repeats import same_key
 from kontext_tools.views import Call, Quote, View, eta_s
 
@@ -220,7 +220,7 @@ class Studio:
         """Give the ids of the owner's newest jobs."""
         return await self._store.recent_ids(owner, limit=limit)
 
-    async def tidings(self, since: int | None) -> Tidings:
+    async def tidings(self, since: Mark | None) -> Tidings:
         """Give what happened since a mark, to every owner's jobs, in this process and others; from `None` the mark."""
         return await self._store.tidings(since)
 

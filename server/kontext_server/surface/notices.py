@@ -29,7 +29,7 @@ from kontext_server.app import App
 from kontext_server.surface.uris import JOBS_URI, USAGE_URI
 from kontext_tools.errors import KontextError
 from kontext_tools.references import Ref
-from kontext_tools.stores.journal import Happening, What
+from kontext_tools.stores.journal import Happening, Mark, What
 
 LOOK_EVERY_S = 0.5
 """What another process did is told so soon; our own likewise, for both are read from the journal."""
@@ -63,7 +63,7 @@ class Notices:
         self._listen = ListenHandler(self)
         self._attending = 0
         self._somebody = anyio.Event()
-        self._mark: int | None = None
+        self._mark: Mark | None = None
         self._looking = anyio.Lock()
 
     @asynccontextmanager

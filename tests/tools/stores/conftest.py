@@ -1,4 +1,4 @@
-"""A SQLite store in a folder of the test's own."""
+"""A store on a database of the test's own: once in SQLite, once in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from kontext_tools.stores.sqlite import SqliteStore
+from support.places import AnyStore, Place, PostgresPlace, SqlitePlace
+from support.postgres import Server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty database."""
+    if request.param == "sqlite":
+        return SqlitePlace(tmp_path / "kontext.db")
+    server: Server = request.getfixturevalue("postgres")
+    return PostgresPlace(server, server.new_schema())
 
 
 @pytest.fixture
-async def store(tmp_path: Path, anyio_backend: str) -> AsyncGenerator[SqliteStore]:
-    """An open, empty store, closed at the end."""
-    made = SqliteStore(tmp_path / "kontext.db", busy_s=0.05)
+async def store(place: Place, anyio_backend: str) -> AsyncGenerator[AnyStore]:
+    """An open store on it, closed at the end."""
+    made = place.store()
     await made.open()
     yield made
     await made.close()

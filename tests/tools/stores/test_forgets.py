@@ -20,9 +20,9 @@ from kontext_tools.stores.base import JobNews
 from kontext_tools.stores.finds import Wanted
 from kontext_tools.stores.forgets import Going, Hold
 from kontext_tools.stores.journal import What
-from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.stores.tasks import Task
 from support.fake_clock import START
+from support.places import AnyStore
 from support.rows import FOUR_CENTS, a_job, admit, an_output, claim_all, keep
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ def made_from(ref: str) -> Source:
     )
 
 
-async def end(store: SqliteStore, job_id: str, state: SendState, *, n: int = 1, images: int = 0) -> None:
+async def end(store: AnyStore, job_id: str, state: SendState, *, n: int = 1, images: int = 0) -> None:
     """Bring one send of a job to its end."""
     claims = await claim_all(store, lease_until=START + timedelta(seconds=10))
     (send,) = [claim.send for claim in claims if (claim.send.job_id, claim.send.n) == (job_id, n)]
@@ -63,11 +63,11 @@ def a_plan(plan_id: str, *names: str, runs: tuple[Run, ...] = ()) -> Job:
     return replace(a_job(plan_id), tool="run_plan", sends=(), plan=Plan(steps=steps), runs=runs)
 
 
-async def record(store: SqliteStore, plan: Job) -> None:
+async def record(store: AnyStore, plan: Job) -> None:
     await store.admit_plan(plan, caps=Caps.none(), prices=[], now=START)
 
 
-async def plan_of_two(store: SqliteStore, plan_id: str = "plan-red-4k7q") -> None:
+async def plan_of_two(store: AnyStore, plan_id: str = "plan-red-4k7q") -> None:
     """A plan that ended, with two steps that made a picture each."""
     await record(store, a_plan(plan_id, "one", "two"))
     for job_id, name in ((CAR, "one"), (BUS, "two")):
@@ -76,7 +76,7 @@ async def plan_of_two(store: SqliteStore, plan_id: str = "plan-red-4k7q") -> Non
     assert await store.rest_plan("one", plan_id, now=START)
 
 
-async def taking_over(store: SqliteStore, plan_id: str, *, over: str = CAR) -> None:
+async def taking_over(store: AnyStore, plan_id: str, *, over: str = CAR) -> None:
     """A plan that ended, and took over the run of a job."""
     job = await store.any_job(over)
     assert job is not None
@@ -84,15 +84,15 @@ async def taking_over(store: SqliteStore, plan_id: str, *, over: str = CAR) -> N
     assert await store.rest_plan("one", plan_id, now=START)
 
 
-async def there(store: SqliteStore) -> set[str]:
+async def there(store: AnyStore) -> set[str]:
     return set(await store.recent_ids("ann"))
 
 
-async def trash(store: SqliteStore) -> list[str]:
+async def trash(store: AnyStore) -> list[str]:
     return sorted(one.key for one in await store.trash())
 
 
-async def test_a_job_goes_with_its_pictures_and_its_words_and_its_money_stays(store: SqliteStore) -> None:
+async def test_a_job_goes_with_its_pictures_and_its_words_and_its_money_stays(store: AnyStore) -> None:
     await keep(store, CAR, prompt="a zebra", images=2)
     await keep(store, BUS)
     spent, mark = await store.usage("ann", days=9), (await store.tidings(None)).mark
@@ -107,7 +107,7 @@ async def test_a_job_goes_with_its_pictures_and_its_words_and_its_money_stays(st
     assert {(one.job_id, one.what) for one in happened} == {(CAR, What.IMAGE), (CAR, What.JOB)}
 
 
-async def test_an_id_that_was_deleted_is_never_given_again_and_its_request_key_is_free(store: SqliteStore) -> None:
+async def test_an_id_that_was_deleted_is_never_given_again_and_its_request_key_is_free(store: AnyStore) -> None:
     await admit(store, a_job(CAR, request_key="k", key_digest="d"), nonce="yes")
     await end(store, CAR, SendState.COMPLETED, images=1)
     await store.forget("ann", [CAR])
@@ -121,7 +121,7 @@ async def test_an_id_that_was_deleted_is_never_given_again_and_its_request_key_i
 
 @pytest.mark.parametrize("with_a_picture", [False, True])
 async def test_what_may_have_been_charged_stays_until_a_person_said_what_became_of_it(
-    store: SqliteStore, with_a_picture: bool
+    store: AnyStore, with_a_picture: bool
 ) -> None:
     await admit(store, a_job(CAR, sends=2 if with_a_picture else 1))
     await end(store, CAR, SendState.UNKNOWN)
@@ -135,7 +135,7 @@ async def test_what_may_have_been_charged_stays_until_a_person_said_what_became_
     assert await there(store) == set()
 
 
-async def test_what_runs_stays_and_so_does_all_that_was_to_go_with_it(store: SqliteStore) -> None:
+async def test_what_runs_stays_and_so_does_all_that_was_to_go_with_it(store: AnyStore) -> None:
     await keep(store, CAR)
     await admit(store, a_job(BUS))
     with pytest.raises(InvalidArgument) as refused:
@@ -154,7 +154,7 @@ async def test_what_runs_stays_and_so_does_all_that_was_to_go_with_it(store: Sql
 
 
 @pytest.mark.parametrize("owner", ["ann", "bob"])
-async def test_what_is_not_there_and_what_is_anothers_are_refused_alike(store: SqliteStore, owner: str) -> None:
+async def test_what_is_not_there_and_what_is_anothers_are_refused_alike(store: AnyStore, owner: str) -> None:
     await keep(store, CAR, owner="ann" if owner == "bob" else "bob")
     await keep(store, BUS, owner=owner)
     with pytest.raises(NotFound):
@@ -162,7 +162,7 @@ async def test_what_is_not_there_and_what_is_anothers_are_refused_alike(store: S
     assert await store.any_job(BUS) is not None and await store.any_job(CAR) is not None
 
 
-async def test_a_plan_goes_with_its_steps_and_no_step_goes_alone(store: SqliteStore) -> None:
+async def test_a_plan_goes_with_its_steps_and_no_step_goes_alone(store: AnyStore) -> None:
     await plan_of_two(store)
     with pytest.raises(InvalidArgument) as refused:
         await store.forget("ann", [CAR])
@@ -173,7 +173,7 @@ async def test_a_plan_goes_with_its_steps_and_no_step_goes_alone(store: SqliteSt
     assert f"sources/{SHA}.png" in await trash(store)
 
 
-async def test_a_plan_whose_run_was_taken_over_goes_with_the_plan_that_did_or_stays(store: SqliteStore) -> None:
+async def test_a_plan_whose_run_was_taken_over_goes_with_the_plan_that_did_or_stays(store: AnyStore) -> None:
     await plan_of_two(store)
     await taking_over(store, "plan-two-4k7q")
     await taking_over(store, "plan-six-4k7q")
@@ -188,7 +188,7 @@ async def test_a_plan_whose_run_was_taken_over_goes_with_the_plan_that_did_or_st
     assert await there(store) == set()
 
 
-async def test_a_plan_that_took_over_an_unknown_run_stays_like_that(store: SqliteStore) -> None:
+async def test_a_plan_that_took_over_an_unknown_run_stays_like_that(store: AnyStore) -> None:
     await record(store, a_plan("plan-red-4k7q", "one"))
     await admit(store, a_job(CAR, part=Part(plan_id="plan-red-4k7q", step="one", run=1)))
     await end(store, CAR, SendState.UNKNOWN)
@@ -199,7 +199,7 @@ async def test_a_plan_that_took_over_an_unknown_run_stays_like_that(store: Sqlit
             await store.forget("ann", [plan])
 
 
-async def test_a_plan_that_is_resumed_while_its_steps_are_deleted_is_refused(store: SqliteStore) -> None:
+async def test_a_plan_that_is_resumed_while_its_steps_are_deleted_is_refused(store: AnyStore) -> None:
     await plan_of_two(store)
     job = await store.any_job(CAR)
     await store.forget("ann", ["plan-red-4k7q"])
@@ -209,7 +209,7 @@ async def test_a_plan_that_is_resumed_while_its_steps_are_deleted_is_refused(sto
     assert await there(store) == set()
 
 
-async def test_what_a_running_job_or_plan_starts_from_stays(store: SqliteStore) -> None:
+async def test_what_a_running_job_or_plan_starts_from_stays(store: AnyStore) -> None:
     await keep(store, CAR)
     await keep(store, BUS)
     await admit(store, a_job(TREE, source=made_from(f"{CAR}/1")))
@@ -223,7 +223,7 @@ async def test_what_a_running_job_or_plan_starts_from_stays(store: SqliteStore) 
         assert refused.value.failure.fix == f"Wait for it or cancel it: kontext cancel {by}"
 
 
-async def test_what_was_made_from_it_stays_and_begins_there(store: SqliteStore) -> None:
+async def test_what_was_made_from_it_stays_and_begins_there(store: AnyStore) -> None:
     await keep(store, CAR)
     await keep(store, BUS, source=made_from(f"{CAR}/1"), images=2)
     await keep(store, TREE, source=made_from(f"{BUS}/1"))
@@ -237,13 +237,13 @@ async def test_what_was_made_from_it_stays_and_begins_there(store: SqliteStore) 
     assert {str(row.ref): row.parent for row in kin} == {f"{BUS}/1": None, f"{TREE}/1": f"{BUS}/1"}
 
 
-async def test_what_goes_together_counts_as_nobodys_child(store: SqliteStore) -> None:
+async def test_what_goes_together_counts_as_nobodys_child(store: AnyStore) -> None:
     await keep(store, CAR)
     await keep(store, BUS, source=made_from(f"{CAR}/1"))
     assert (await store.forget("ann", [CAR, BUS])).children == 0
 
 
-async def test_the_files_of_what_is_deleted_are_trash_but_what_others_refer_to(store: SqliteStore) -> None:
+async def test_the_files_of_what_is_deleted_are_trash_but_what_others_refer_to(store: AnyStore) -> None:
     await keep(store, CAR, source=UPLOAD)
     await keep(store, BUS, source=UPLOAD)
     await store.forget("ann", [CAR])
@@ -262,7 +262,7 @@ async def test_the_files_of_what_is_deleted_are_trash_but_what_others_refer_to(s
 
 
 @pytest.mark.parametrize("holder", ["job", "plan", "task"])
-async def test_a_source_that_anything_refers_to_again_is_no_trash(store: SqliteStore, holder: str) -> None:
+async def test_a_source_that_anything_refers_to_again_is_no_trash(store: AnyStore, holder: str) -> None:
     await keep(store, CAR, source=UPLOAD)
     await store.forget("ann", [CAR])
     source = f"sources/{SHA}.png"
@@ -285,7 +285,7 @@ def a_task(doc: dict[str, object], task_id: str = "t1") -> Task:
     return Task(id=task_id, owner="ann", kind="job", doc=doc, created_at=START, updated_at=START, ends_at=START + hour)
 
 
-async def test_a_key_that_becomes_trash_again_meanwhile_is_not_forgotten(store: SqliteStore) -> None:
+async def test_a_key_that_becomes_trash_again_meanwhile_is_not_forgotten(store: AnyStore) -> None:
     await keep(store, CAR, source=UPLOAD)
     await store.forget("ann", [CAR])
     seen = await store.trash()
@@ -301,14 +301,14 @@ async def test_a_key_that_becomes_trash_again_meanwhile_is_not_forgotten(store: 
     )
 
 
-async def test_a_source_that_is_fetched_for_a_job_that_was_deleted_meanwhile_is_trash(store: SqliteStore) -> None:
+async def test_a_source_that_is_fetched_for_a_job_that_was_deleted_meanwhile_is_trash(store: AnyStore) -> None:
     await keep(store, CAR)
     await store.forget("ann", [CAR])
     await store.add_news(CAR, JobNews(source=UPLOAD))
     assert f"sources/{SHA}.png" in await trash(store)
 
 
-async def test_tasks_that_stand_for_it_or_asked_about_it_go_with_it(store: SqliteStore) -> None:
+async def test_tasks_that_stand_for_it_or_asked_about_it_go_with_it(store: AnyStore) -> None:
     await store.admit(a_job(CAR), caps=Caps.none(), price=FOUR_CENTS, now=START, nonce="n0nce")
     await end(store, CAR, SendState.COMPLETED, images=1)
     docs: list[dict[str, object]] = [
@@ -328,7 +328,7 @@ def names(units: Iterable[tuple[str, ...]]) -> list[str]:
     return [job_id for unit in units for job_id in unit]
 
 
-async def test_what_ended_before_a_moment_is_found_the_newest_first(store: SqliteStore) -> None:
+async def test_what_ended_before_a_moment_is_found_the_newest_first(store: AnyStore) -> None:
     for second, job_id in enumerate((CAR, BUS, TREE)):
         await keep(store, job_id, second=second)
     await keep(store, "another-4k7q", owner="bob")
@@ -337,7 +337,7 @@ async def test_what_ended_before_a_moment_is_found_the_newest_first(store: Sqlit
     assert old.going == Going(job_ids=(BUS, CAR), images=2, size_bytes=2468)
 
 
-async def test_what_may_not_go_is_skipped_and_counted_by_why(store: SqliteStore) -> None:
+async def test_what_may_not_go_is_skipped_and_counted_by_why(store: AnyStore) -> None:
     soon = START + timedelta(hours=1)
     await keep(store, CAR)
     await keep(store, "old-boot-4k7q")
@@ -349,7 +349,7 @@ async def test_what_may_not_go_is_skipped_and_counted_by_why(store: SqliteStore)
     assert dict(old.skipped) == {Hold.NEEDED: 1, Hold.RUNNING: 1, Hold.UNKNOWN: 1}
 
 
-async def test_old_plans_go_with_those_that_took_over_from_them_or_stay_with_them(store: SqliteStore) -> None:
+async def test_old_plans_go_with_those_that_took_over_from_them_or_stay_with_them(store: AnyStore) -> None:
     await plan_of_two(store)
     job = await store.any_job(CAR)
     later = START + timedelta(hours=1)
@@ -363,7 +363,7 @@ async def test_old_plans_go_with_those_that_took_over_from_them_or_stay_with_the
     assert late.units == (("plan-two-4k7q",), ("plan-red-4k7q", CAR, BUS))
 
 
-async def test_an_old_plan_with_a_younger_part_stays(store: SqliteStore) -> None:
+async def test_an_old_plan_with_a_younger_part_stays(store: AnyStore) -> None:
     await record(store, a_plan("plan-red-4k7q", "one"))
     await admit(store, a_job(CAR, part=Part(plan_id="plan-red-4k7q", step="one", run=1)))
     await end(store, CAR, SendState.UNKNOWN)
@@ -375,7 +375,7 @@ async def test_an_old_plan_with_a_younger_part_stays(store: SqliteStore) -> None
     assert late.units == (("plan-red-4k7q", CAR),)
 
 
-async def test_a_plan_that_ended_and_is_only_to_be_looked_at_once_more_needs_no_picture(store: SqliteStore) -> None:
+async def test_a_plan_that_ended_and_is_only_to_be_looked_at_once_more_needs_no_picture(store: AnyStore) -> None:
     await keep(store, BUS)
     plan = a_plan("plan-red-4k7q", "one", "two")
     assert plan.plan is not None

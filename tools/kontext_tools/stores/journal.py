@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+Mark = int | str
+"""Where a listener stands, in its database's own words."""
+
 
 class What(StrEnum):
     """What kind of thing happened."""
@@ -43,7 +46,7 @@ class Tidings:
         missed: whether there was more than is kept: anything may have changed.
     """
 
-    mark: int
+    mark: Mark
     happenings: tuple[Happening, ...] = ()
     missed: bool = False
 
@@ -51,6 +54,6 @@ class Tidings:
 class Journal(Protocol):
     """Tells what is new."""
 
-    async def tidings(self, since: int | None) -> Tidings:
+    async def tidings(self, since: Mark | None) -> Tidings:
         """Give what happened since a mark, everybody's; from `None` nothing but the mark of this moment."""
         ...

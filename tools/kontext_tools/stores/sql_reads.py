@@ -123,6 +123,8 @@ def recent_ids(db: Database, owner: str, *, limit: int) -> list[str]:
 
 def held(db: Database, provider: str, remote_ids: Sequence[str]) -> frozenset[str]:
     """Give those of a provider's ids that a send holds."""
+    if not remote_ids:
+        return frozenset()
     marks = ", ".join("?" * len(remote_ids))
     rows = db.execute(
         f"SELECT remote_id FROM sends WHERE provider = ? AND remote_id IN ({marks})",  # noqa: S608  # marks

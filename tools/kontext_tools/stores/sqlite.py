@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kontext_tools.stores import sqlite_journal
 from kontext_tools.stores.database import Database
-from kontext_tools.stores.journal import Tidings
+from kontext_tools.stores.journal import Mark, Tidings
 from kontext_tools.stores.sql_store import SqlStore
 from kontext_tools.stores.sqlite_file import BUSY_S as BUSY_S
 from kontext_tools.stores.sqlite_file import SqliteFile
@@ -25,7 +25,7 @@ MERGED_PAGES = 200
 class SqliteStore(SqliteFile, SqlStore):
     """Jobs in one file. See `stores.base.Store` for the verbs."""
 
-    async def tidings(self, since: int | None) -> Tidings:
+    async def tidings(self, since: Mark | None) -> Tidings:
         """Give what happened since a mark."""
         return await self._read(lambda db: sqlite_journal.tidings(db, since))
 

@@ -7,10 +7,10 @@ and says less): cheap enough to be taken twice a second.
 from __future__ import annotations
 
 from kontext_tools.stores.database import Database
-from kontext_tools.stores.journal import Happening, Tidings, What
+from kontext_tools.stores.journal import Happening, Mark, Tidings, What
 
 
-def tidings(db: Database, since: int | None) -> Tidings:
+def tidings(db: Database, since: Mark | None) -> Tidings:
     """Give what happened since a mark."""
     mark: int = db.execute("SELECT COALESCE(MAX(seq), 0) FROM journal").fetchone()[0]
     if since is None or since == mark:
@@ -20,5 +20,5 @@ def tidings(db: Database, since: int | None) -> Tidings:
         Happening(owner=owner, job_id=job_id, what=What(what), n=n) for _, owner, job_id, what, n in rows
     )
     # An older copy of the database was put in its place, or the rows after the mark are gone already.
-    missed = mark < since or rows[0][0] > since + 1
+    missed = not isinstance(since, int) or mark < since or rows[0][0] > since + 1
     return Tidings(mark=mark, happenings=happenings, missed=missed)

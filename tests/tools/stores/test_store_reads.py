@@ -10,8 +10,8 @@ from inline_snapshot import snapshot
 
 from kontext_tools.jobs import Source, SourceKind
 from kontext_tools.stores.finds import ImageRow, Page
-from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
+from support.places import AnyStore
 from support.rows import a_job, admit, an_output, keep
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ def refs(rows: Sequence[ImageRow]) -> list[str]:
     return [str(row.ref) for row in rows]
 
 
-async def pages(store: SqliteStore, limit: int) -> list[list[str]]:
+async def pages(store: AnyStore, limit: int) -> list[list[str]]:
     found: list[list[str]] = []
     before: int | None = None
     while True:
@@ -32,7 +32,7 @@ async def pages(store: SqliteStore, limit: int) -> list[list[str]]:
             return found
 
 
-async def test_an_image_is_listed_with_the_facts_of_its_job(store: SqliteStore) -> None:
+async def test_an_image_is_listed_with_the_facts_of_its_job(store: AnyStore) -> None:
     source = Source(kind=SourceKind.RESULT, parent="old-car-0000/1")
     await keep(store, "red-car-4k7q", label="the car", source=source)
     page = await store.images("ann", limit=5)
@@ -49,7 +49,7 @@ async def test_an_image_is_listed_with_the_facts_of_its_job(store: SqliteStore) 
     )
 
 
-async def test_images_come_newest_first_whatever_the_size_of_a_page(store: SqliteStore) -> None:
+async def test_images_come_newest_first_whatever_the_size_of_a_page(store: AnyStore) -> None:
     await keep(store, "one-car-0000", second=1, images=2)
     await keep(store, "two-car-0000", second=3)
     await keep(store, "six-car-0000", second=2, images=4)
@@ -74,7 +74,7 @@ async def test_images_come_newest_first_whatever_the_size_of_a_page(store: Sqlit
         assert all(len(page) == limit for page in found[:-1]) and found[-1]
 
 
-async def test_a_page_is_not_disturbed_by_a_newer_image(store: SqliteStore) -> None:
+async def test_a_page_is_not_disturbed_by_a_newer_image(store: AnyStore) -> None:
     await keep(store, "one-car-0000", second=1)
     await keep(store, "two-car-0000", second=2)
     first = await store.images("ann", limit=1)
@@ -83,12 +83,12 @@ async def test_a_page_is_not_disturbed_by_a_newer_image(store: SqliteStore) -> N
     assert refs(first.rows) + refs(second.rows) == ["two-car-0000/1", "one-car-0000/1"]
 
 
-async def test_anothers_images_are_never_on_the_page(store: SqliteStore) -> None:
+async def test_anothers_images_are_never_on_the_page(store: AnyStore) -> None:
     await keep(store, "one-car-0000", owner="bob")
     assert await store.images("ann", limit=5) == Page()
 
 
-async def test_jobs_come_newest_first_and_before_one_that_is_named(store: SqliteStore) -> None:
+async def test_jobs_come_newest_first_and_before_one_that_is_named(store: AnyStore) -> None:
     for n in range(4):
         await admit(store, a_job(f"red-car-000{n}", created_at=START + timedelta(seconds=n // 2)))
     ids = [job.id for job in await store.jobs("ann", limit=10)]

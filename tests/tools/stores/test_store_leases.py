@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from kontext_tools.budget import Unit
 from kontext_tools.errors import StorageDamaged
 from kontext_tools.jobs import Job, JobStatus, Send, SendState
-from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
+from support.places import AnyStore, Place
 from support.rows import a_job, a_send, admit, an_output, claim_all
 
 pytestmark = pytest.mark.anyio
@@ -26,28 +23,28 @@ def after(seconds: float) -> datetime:
 
 
 @pytest.fixture
-async def other(tmp_path: Path, store: SqliteStore, anyio_backend: str) -> AsyncGenerator[SqliteStore]:
+async def other(place: Place, store: AnyStore, anyio_backend: str) -> AsyncGenerator[AnyStore]:
     """A second process on the same file."""
-    made = SqliteStore(tmp_path / "kontext.db", busy_s=1)
+    made = place.store()
     await made.open()
     yield made
     await made.close()
 
 
-async def stored(store: SqliteStore, job_id: str = "red-car-4k7q") -> Job:
+async def stored(store: AnyStore, job_id: str = "red-car-4k7q") -> Job:
     job = await store.any_job(job_id)
     assert job is not None
     return job
 
 
-async def brought_to(store: SqliteStore, send: Send, *states: SendState, due_at: datetime = START) -> None:
+async def brought_to(store: AnyStore, send: Send, *states: SendState, due_at: datetime = START) -> None:
     for state in states:
         moved = replace(send, state=state, due_at=due_at)
         assert await store.save(moved, now=START, release=state is states[-1])
 
 
 async def test_a_send_under_a_lease_is_taken_by_nobody_else_until_the_lease_is_over(
-    store: SqliteStore, other: SqliteStore
+    store: AnyStore, other: AnyStore
 ) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
@@ -58,7 +55,7 @@ async def test_a_send_under_a_lease_is_taken_by_nobody_else_until_the_lease_is_o
 
 
 async def test_a_process_takes_what_it_holds_itself_no_second_time_and_may_renew_it_late(
-    store: SqliteStore, other: SqliteStore
+    store: AnyStore, other: AnyStore
 ) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
@@ -72,7 +69,7 @@ async def test_a_process_takes_what_it_holds_itself_no_second_time_and_may_renew
     assert (again.orphan, again.send.remote_id) == (False, "r1")
 
 
-async def test_the_write_of_an_owner_that_lost_its_lease_is_refused(store: SqliteStore, other: SqliteStore) -> None:
+async def test_the_write_of_an_owner_that_lost_its_lease_is_refused(store: AnyStore, other: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
     (theirs,) = await claim_all(other, "two", now=after(61), lease_until=after(120))
@@ -81,7 +78,7 @@ async def test_the_write_of_an_owner_that_lost_its_lease_is_refused(store: Sqlit
     assert (await stored(store)).sends[0].state is SendState.INTENT
 
 
-async def test_a_renewed_lease_lasts_longer_and_only_ones_own_are_renewed(store: SqliteStore) -> None:
+async def test_a_renewed_lease_lasts_longer_and_only_ones_own_are_renewed(store: AnyStore) -> None:
     await admit(store, a_job("one-car-0000"))
     await claim_all(store, "one", lease_until=after(60))
     await admit(store, a_job("two-car-0000"))
@@ -91,7 +88,7 @@ async def test_a_renewed_lease_lasts_longer_and_only_ones_own_are_renewed(store:
     assert [claim.send.job_id for claim in claims] == ["two-car-0000"]
 
 
-async def test_a_send_found_in_intent_is_an_orphan(store: SqliteStore, other: SqliteStore) -> None:
+async def test_a_send_found_in_intent_is_an_orphan(store: AnyStore, other: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
     await store.save(replace(mine.send, state=SendState.INTENT), now=START, release=False)
@@ -99,7 +96,7 @@ async def test_a_send_found_in_intent_is_an_orphan(store: SqliteStore, other: Sq
     assert orphan.orphan and orphan.send.state is SendState.INTENT
 
 
-async def test_a_write_that_releases_ends_the_lease_at_once(store: SqliteStore, other: SqliteStore) -> None:
+async def test_a_write_that_releases_ends_the_lease_at_once(store: AnyStore, other: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
     await brought_to(store, mine.send, SendState.INTENT, SendState.SUBMITTED, due_at=after(5))
@@ -108,22 +105,20 @@ async def test_a_write_that_releases_ends_the_lease_at_once(store: SqliteStore, 
     assert len(await claim_all(other, "two", now=after(5), lease_until=after(60))) == 1
 
 
-async def test_a_move_that_is_not_allowed_is_refused(store: SqliteStore) -> None:
+async def test_a_move_that_is_not_allowed_is_refused(store: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, lease_until=after(60))
     assert not await store.save(replace(mine.send, state=SendState.COMPLETED), now=START, release=True)
     assert (await stored(store)).sends[0].state is SendState.QUEUED
 
 
-async def test_a_send_of_no_job_is_not_written(store: SqliteStore) -> None:
+async def test_a_send_of_no_job_is_not_written(store: AnyStore) -> None:
     lost = a_send("no-such-0000", state=SendState.INTENT)
     assert not await store.save(lost, now=START, release=False)
     assert not await store.bind(replace(lost, remote_id="r"), now=START)
 
 
-async def test_a_remote_id_is_bound_after_the_lease_was_lost_and_once_only(
-    store: SqliteStore, other: SqliteStore
-) -> None:
+async def test_a_remote_id_is_bound_after_the_lease_was_lost_and_once_only(store: AnyStore, other: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
     await store.save(replace(mine.send, state=SendState.INTENT), now=START, release=False)
@@ -140,9 +135,7 @@ async def test_a_remote_id_is_bound_after_the_lease_was_lost_and_once_only(
     assert len(await claim_all(other, "two", now=after(72), lease_until=after(200))) == 1
 
 
-async def test_the_present_holder_goes_on_with_a_remote_id_that_another_bound(
-    store: SqliteStore, other: SqliteStore
-) -> None:
+async def test_the_present_holder_goes_on_with_a_remote_id_that_another_bound(store: AnyStore, other: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, "one", lease_until=after(60))
     await store.save(replace(mine.send, state=SendState.INTENT), now=START, release=False)
@@ -153,7 +146,7 @@ async def test_the_present_holder_goes_on_with_a_remote_id_that_another_bound(
     assert (await stored(store)).sends[0].state is SendState.SUBMITTED
 
 
-async def test_nothing_is_bound_to_a_send_that_was_never_sent_or_has_ended(store: SqliteStore) -> None:
+async def test_nothing_is_bound_to_a_send_that_was_never_sent_or_has_ended(store: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, lease_until=after(60))
     assert not await store.bind(replace(mine.send, remote_id="r"), now=START)
@@ -161,7 +154,7 @@ async def test_nothing_is_bound_to_a_send_that_was_never_sent_or_has_ended(store
     assert not await store.bind(replace(mine.send, remote_id="r"), now=START)
 
 
-async def test_finished_outputs_are_claimed_first(store: SqliteStore) -> None:
+async def test_finished_outputs_are_claimed_first(store: AnyStore) -> None:
     for name, state in (("old", SendState.QUEUED), ("mid", SendState.SUBMITTED), ("new", SendState.READY)):
         await admit(store, a_job(f"{name}-car-0000"))
         if state is not SendState.QUEUED:
@@ -172,7 +165,7 @@ async def test_finished_outputs_are_claimed_first(store: SqliteStore) -> None:
     assert [claim.send.job_id for claim in claims] == ["new-car-0000"]
 
 
-async def test_queued_sends_beyond_the_slots_stay_where_they_are(store: SqliteStore, other: SqliteStore) -> None:
+async def test_queued_sends_beyond_the_slots_stay_where_they_are(store: AnyStore, other: AnyStore) -> None:
     for n in range(5):
         await admit(store, a_job(f"red-car-000{n}"))
     first = await claim_all(store, "one", lease_until=after(60), slots=2)
@@ -184,7 +177,7 @@ async def test_queued_sends_beyond_the_slots_stay_where_they_are(store: SqliteSt
     assert len(await claim_all(other, "two", lease_until=after(60), slots=2)) == 1
 
 
-async def test_slots_are_counted_for_each_provider(store: SqliteStore) -> None:
+async def test_slots_are_counted_for_each_provider(store: AnyStore) -> None:
     await admit(store, a_job("one-car-0000", provider="fal"))
     await admit(store, a_job("two-car-0000", provider="fal"))
     await admit(store, a_job("six-car-0000", provider="bfl"))
@@ -192,12 +185,12 @@ async def test_slots_are_counted_for_each_provider(store: SqliteStore) -> None:
     assert sorted(claim.send.job_id for claim in claims) == ["one-car-0000", "six-car-0000"]
 
 
-async def test_a_provider_that_is_not_configured_any_more_is_left_alone(store: SqliteStore) -> None:
+async def test_a_provider_that_is_not_configured_any_more_is_left_alone(store: AnyStore) -> None:
     await admit(store, a_job(provider="gone"))
     assert await claim_all(store, lease_until=after(60)) == []
 
 
-async def test_a_long_queue_never_hides_the_sends_that_are_already_out(store: SqliteStore) -> None:
+async def test_a_long_queue_never_hides_the_sends_that_are_already_out(store: AnyStore) -> None:
     await admit(store, a_job("out-now-0000"))
     (mine,) = await claim_all(store, lease_until=after(60))
     await brought_to(store, mine.send, SendState.INTENT, SendState.SUBMITTED, due_at=after(3))
@@ -207,7 +200,7 @@ async def test_a_long_queue_never_hides_the_sends_that_are_already_out(store: Sq
     assert [claim.send.job_id for claim in claims] == ["out-now-0000"]
 
 
-async def test_a_poke_makes_running_sends_due_and_never_later_than_they_were(store: SqliteStore) -> None:
+async def test_a_poke_makes_running_sends_due_and_never_later_than_they_were(store: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, lease_until=after(60))
     await brought_to(store, mine.send, SendState.INTENT, SendState.SUBMITTED, due_at=after(30))
@@ -217,14 +210,14 @@ async def test_a_poke_makes_running_sends_due_and_never_later_than_they_were(sto
     assert await store.next_due(["fal"]) == after(10)
 
 
-async def test_nothing_is_due_where_nothing_runs(store: SqliteStore) -> None:
+async def test_nothing_is_due_where_nothing_runs(store: AnyStore) -> None:
     assert await store.next_due(["fal"]) is None
     await admit(store, a_job())
     await store.request_cancel("ann", "red-car-4k7q", now=START)
     assert await store.next_due(["fal"]) is None
 
 
-async def test_an_image_that_is_kept_twice_is_kept_once(store: SqliteStore) -> None:
+async def test_an_image_that_is_kept_twice_is_kept_once(store: AnyStore) -> None:
     await admit(store, a_job())
     (mine,) = await claim_all(store, lease_until=after(60))
     for state in (SendState.INTENT, SendState.SUBMITTED, SendState.READY):
@@ -239,13 +232,12 @@ async def test_an_image_that_is_kept_twice_is_kept_once(store: SqliteStore) -> N
 
 @pytest.mark.parametrize("state", [SendState.QUEUED, SendState.INTENT, SendState.SUBMITTED, SendState.READY])
 async def test_a_row_that_cannot_be_read_is_set_aside_as_it_is_and_the_others_go_on(
-    store: SqliteStore, tmp_path: Path, state: SendState
+    store: AnyStore, place: Place, state: SendState
 ) -> None:
     damage = '{"price": 1'
     for n in range(3):
         await admit(store, a_job(f"bad-car-000{n}"))
-    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
-        db.execute("UPDATE sends SET doc = ?, state = ?", (damage, state))
+    place.rows("UPDATE sends SET doc = ?, state = ?", damage, state.value)
     await admit(store, a_job("red-car-4k7q"))
     taken: list[str] = []
     for n in range(10):
@@ -254,23 +246,20 @@ async def test_a_row_that_cannot_be_read_is_set_aside_as_it_is_and_the_others_go
             if claim.job_id.startswith("bad"):
                 await store.give_back(claim, due_at=after(120), aside=True)
     assert sorted(taken) == ["bad-car-0000", "bad-car-0001", "bad-car-0002", "red-car-4k7q"]
-    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db:
-        rows = db.execute("SELECT state, doc, lease_us, fence FROM sends WHERE job_id LIKE 'bad%'").fetchall()
+    rows = place.rows("SELECT state, doc, lease_us, fence FROM sends WHERE job_id LIKE 'bad%'")
     assert rows == [(state, damage, 0, 1)] * 3, "as they were, and tried once"
     for n in range(3):
         with pytest.raises(StorageDamaged):
             await store.any_job(f"bad-car-000{n}")
 
 
-async def test_a_row_that_a_person_mended_is_taken_up_within_two_minutes(store: SqliteStore, tmp_path: Path) -> None:
+async def test_a_row_that_a_person_mended_is_taken_up_within_two_minutes(store: AnyStore, place: Place) -> None:
     await admit(store, a_job())
-    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
-        (whole,) = db.execute("SELECT doc FROM sends").fetchone()
-        db.execute("UPDATE sends SET doc = ''")
+    ((whole,),) = place.rows("SELECT doc FROM sends")
+    place.rows("UPDATE sends SET doc = ''")
     (broken,) = await store.claim("one", now=START, lease_until=after(60), limit=9, slots={"fal": 1})
     await store.give_back(broken, due_at=after(120), aside=True)
     assert await claim_all(store, now=after(119), lease_until=after(180)) == []
-    with closing(sqlite3.connect(tmp_path / "kontext.db")) as db, db:
-        db.execute("UPDATE sends SET doc = ?", (whole,))
+    place.rows("UPDATE sends SET doc = ?", whole)
     (claim,) = await claim_all(store, now=after(120), lease_until=after(180))
     assert claim.send.job_id == "red-car-4k7q"

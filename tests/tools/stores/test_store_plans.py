@@ -12,8 +12,8 @@ from kontext_tools.edits import Edit
 from kontext_tools.errors import Cancelled, Failure, ProviderError, StorageDamaged
 from kontext_tools.jobs import Job, SendState
 from kontext_tools.plans import Part, Plan, Step
-from kontext_tools.stores.sqlite import SqliteStore
 from support.fake_clock import START
+from support.places import AnyStore
 from support.rows import a_job, admit
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ def a_step(job_id: str, name: str) -> Job:
     return a_job(job_id, part=Part(plan_id="plan-red-4k7q", step=name, run=1))
 
 
-async def record(store: SqliteStore, plan: Job) -> None:
+async def record(store: AnyStore, plan: Job) -> None:
     await store.admit_plan(plan, caps=Caps.none(), prices=[], now=START)
 
 
@@ -38,13 +38,13 @@ def failed() -> Failure:
     return ProviderError("It broke.", fix="Call again.").failure
 
 
-async def claim(store: SqliteStore, process: str, *, at_s: float) -> list[str]:
+async def claim(store: AnyStore, process: str, *, at_s: float) -> list[str]:
     now = START + timedelta(seconds=at_s)
     until, again = now + timedelta(seconds=10), now + timedelta(seconds=5)
     return list(await store.claim_plans(process, now=now, lease_until=until, again_at=again, limit=16))
 
 
-async def test_a_plan_leased_before_the_clock_was_set_back_is_taken_up_again(store: SqliteStore) -> None:
+async def test_a_plan_leased_before_the_clock_was_set_back_is_taken_up_again(store: AnyStore) -> None:
     await record(store, a_plan("one"))
     day_s = 86_400.0
     assert await claim(store, "dead", at_s=day_s) == ["plan-red-4k7q"]
@@ -53,14 +53,14 @@ async def test_a_plan_leased_before_the_clock_was_set_back_is_taken_up_again(sto
     assert await claim(store, "living", at_s=10) == ["plan-red-4k7q"]
 
 
-async def test_what_lies_but_little_ahead_is_left_as_it_is(store: SqliteStore) -> None:
+async def test_what_lies_but_little_ahead_is_left_as_it_is(store: AnyStore) -> None:
     await record(store, a_plan("one"))
     assert await claim(store, "one", at_s=0) == ["plan-red-4k7q"]
     await store.set_right(now=START, lease_until=START + timedelta(seconds=10))
     assert await store.next_plan_due() == START + timedelta(seconds=5)
 
 
-async def test_a_place_that_was_left_is_never_sent_for(store: SqliteStore) -> None:
+async def test_a_place_that_was_left_is_never_sent_for(store: AnyStore) -> None:
     await record(store, a_plan("one"))
     await store.leave_run("plan-red-4k7q", "one", 1, failure=failed())
     with pytest.raises(Cancelled):
@@ -69,7 +69,7 @@ async def test_a_place_that_was_left_is_never_sent_for(store: SqliteStore) -> No
     assert await store.spent("ann", day="2026-11-20", unit=Unit.USD) == 0
 
 
-async def ended(store: SqliteStore, job_id: str) -> None:
+async def ended(store: AnyStore, job_id: str) -> None:
     claimed = await store.claim("p", now=START, lease_until=LATER, limit=9, slots={"fal": 9})
     for one in claimed:
         job = await store.any_job(one.job_id)
@@ -78,7 +78,7 @@ async def ended(store: SqliteStore, job_id: str) -> None:
         await store.save(send, now=START, release=True)
 
 
-async def test_what_was_delivered_with_its_plan_is_joined_by_no_later_call(store: SqliteStore) -> None:
+async def test_what_was_delivered_with_its_plan_is_joined_by_no_later_call(store: AnyStore) -> None:
     await record(store, a_plan("one"))
     await admit(store, replace(a_step("red-car-1111", "one"), fingerprint="same"))
     await ended(store, "red-car-1111")
@@ -88,7 +88,7 @@ async def test_what_was_delivered_with_its_plan_is_joined_by_no_later_call(store
     assert not again.joined
 
 
-async def test_a_run_of_a_step_that_its_plan_does_not_have_is_a_damaged_database(store: SqliteStore) -> None:
+async def test_a_run_of_a_step_that_its_plan_does_not_have_is_a_damaged_database(store: AnyStore) -> None:
     await record(store, a_plan("one"))
     await store.leave_run("plan-red-4k7q", "other", 1, failure=failed())
     with pytest.raises(StorageDamaged):

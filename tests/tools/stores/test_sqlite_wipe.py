@@ -16,9 +16,16 @@ from kontext_tools.stores.finds import Wanted
 from kontext_tools.stores.forgets import Going
 from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.stores.sqlite_database import SqliteDatabase
+from support.places import SqlitePlace
 from support.rows import keep
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> SqlitePlace:
+    return SqlitePlace(tmp_path / "kontext.db")
+
 
 PLANTED = "zanzibar"
 OTHERS = ("hill", "lake", "boat", "roof", "lamp", "door")
