@@ -17,6 +17,7 @@ from random import Random
 from kontext_server.adapters import configured
 from kontext_server.settings import Settings
 from kontext_server.storage import blobs as blobs_of
+from kontext_server.storage import store as store_of
 from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs import keys
@@ -40,7 +41,7 @@ from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
-from kontext_tools.stores.sqlite import SqliteStore
+from kontext_tools.stores.base import Store
 from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
 from kontext_tools.trash import Trash
@@ -72,7 +73,7 @@ class App:
     path_of: Callable[[str], Path | None]
     places: Places
     withheld: frozenset[str] = frozenset()
-    _store: SqliteStore
+    _store: Store
     _blobs: Blobs
     _http: Http
 
@@ -137,14 +138,14 @@ def build(
         zone: whose days `today` means; the machine's own where there is one user, on it.
 
     Raises:
-        SettingError: what the place of the pictures needs is not there.
+        SettingError: what the place of the jobs or of the pictures needs is not there.
     """
     clock, random = clock or SystemClock(), random or Random()  # noqa: S311  # ids are not secrets, jitter neither
     zone = zone or (LocalZone() if address_of is None else UTC)
     data_dir = settings.kontext_data_dir
     redact = Redactor(settings.secrets)
     http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact)
-    store, blobs = SqliteStore(data_dir / "kontext.db"), blobs_of(settings)
+    store, blobs = store_of(settings), blobs_of(settings)
     roots = [] if address_of is not None else None if any_file else settings.image_roots
     sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
     shelf, trash = Shelf(blobs), Trash(store, blobs)

@@ -140,6 +140,20 @@ def _blob_url(value: Any) -> Any:
     return url
 
 
+def _database_url(value: Any) -> Any:
+    if not isinstance(value, str) or not value.strip():
+        return None
+    try:
+        parts = urlsplit(value.strip())
+        whole = parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") != "" and not parts.fragment
+        whole = whole and (bool(parts.hostname) or "host=" in parts.query) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("takes postgresql://user:password@host/database, special characters as %40")
+    return value.strip()
+
+
 def _origin(value: Any) -> Any:
     if (value := _key(value)) is None:
         return None
@@ -184,6 +198,7 @@ def _folder_at_provider(value: Any) -> Any:
 
 Address = Annotated[str, BeforeValidator(_address)]
 BlobUrl = Annotated[str | None, BeforeValidator(_blob_url)]
+DatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_database_url)]
 Key = Annotated[SecretStr | None, BeforeValidator(_key)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
 PriceSetting = Annotated[Price | None, BeforeValidator(_price)]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from pydantic import Field, ValidationError
@@ -38,6 +38,7 @@ from kontext_server.setting_values import (
     Address,
     BlobUrl,
     Caps,
+    DatabaseUrl,
     Folders,
     FolderThere,
     Hosts,
@@ -101,6 +102,11 @@ class Settings(BaseSettings):
         description="`s3://bucket/prefix` keeps pictures there, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, "
         "`AWS_REGION` and, for other makers' storage, `AWS_ENDPOINT_URL` of the environment",
     )
+    kontext_database_url: DatabaseUrl = Field(
+        None,
+        description="`postgresql://user:password@host/database` keeps jobs there, for any number of machines; "
+        "else they are in the data folder",
+    )
     kontext_output_dir: Path | None = Field(None, description="finished images are also copied here")
     kontext_image_roots: Folders = Field(None, description="folders that a model may name input files from")
     kontext_keep_metadata: bool = Field(False, description="whether inputs keep EXIF, GPS, XMP and text")
@@ -154,7 +160,14 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every key, for the redactor."""
         keys = (getattr(self, name) for name in Settings.model_fields if is_key(name))
-        others = (urlsplit(self.kontext_proxy or "").password, os.environ.get("AWS_SECRET_ACCESS_KEY"))
+        database = "" if self.kontext_database_url is None else self.kontext_database_url.get_secret_value()
+        coded = urlsplit(database).password
+        others = (
+            urlsplit(self.kontext_proxy or "").password,
+            coded,
+            None if coded is None or unquote(coded) == coded else unquote(coded),
+            os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        )
         return [key.get_secret_value() for key in keys if key is not None] + [other for other in others if other]
 
     @classmethod

@@ -1,15 +1,16 @@
-"""Settings become the place where pictures are kept: files of this machine, or a bucket.
+"""Settings become the places where jobs and pictures are kept: this machine, or a database and a bucket of many.
 
-What this is: the choice, and what of the environment a bucket needs beside our settings: `AWS_ACCESS_KEY_ID`,
+What this is: the choices, and what of the environment a bucket needs beside our settings: `AWS_ACCESS_KEY_ID`,
 `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, which other programs share and `kontext.toml` does not hold.
-What it is not: either place (`kontext_tools.blobs`); S3's is imported where it is chosen. Above: app, doctor. Below:
-settings.
+What it is not: any of these places (`kontext_tools.stores`, `kontext_tools.blobs`); those of others' code are imported
+where they are chosen. Above: app, doctor. Below: settings.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kontext_server.setting_sources import SettingError
@@ -17,12 +18,41 @@ from kontext_server.setting_values import BlobPlace, bucket_of, is_address, is_u
 from kontext_server.settings import Settings
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.blobs.files import FileBlobs
+from kontext_tools.stores.base import Store
+from kontext_tools.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from kontext_tools.blobs.s3 import Bucket
 
+DATABASE_FILE = "kontext.db"
 AMAZONS_FIRST = "us-east-1"
 """The region that other makers' storage expects in a signature, where it has none of its own."""
+
+
+def store(settings: Settings) -> Store:
+    """Give the database where jobs are kept; nothing is opened yet.
+
+    Raises:
+        SettingError: its extra is not installed.
+    """
+    url = settings.kontext_database_url
+    if url is None:
+        return SqliteStore(settings.kontext_data_dir / DATABASE_FILE)
+    require_postgres()
+    from kontext_tools.stores.postgres import PostgresStore
+
+    return PostgresStore(url.get_secret_value())
+
+
+def require_postgres() -> None:
+    """Check that PostgreSQL's client is installed. Raises `SettingError`."""
+    try:
+        import_module("psycopg")  # without its library it is no use, and says so
+    except ImportError:
+        raise SettingError(
+            "KONTEXT_DATABASE_URL needs the extra postgres, which is not installed: "
+            "install kontext-tool-server[postgres]"
+        ) from None
 
 
 def blobs(settings: Settings, environment: Mapping[str, str] | None = None) -> Blobs:

@@ -13,6 +13,8 @@ from kontext_server.setting_sources import SettingError
 from kontext_server.settings import load
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.blobs.s3 import S3Blobs
+from kontext_tools.stores.postgres import PostgresStore
+from kontext_tools.stores.sqlite import SqliteStore
 from support.bucket import SECRET
 from support.stdio_server import COMMAND, environment
 
@@ -84,6 +86,49 @@ def test_an_extra_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: py
     assert str(wrong.value) == (
         "KONTEXT_BLOB_URL needs the extra s3, which is not installed: install kontext-tool-server[s3]"
     )
+
+
+DATABASE = "postgresql://kontext:planted%40secret@db.example/jobs"
+
+
+def test_jobs_are_kept_in_the_data_folder_unless_a_database_is_named(tmp_path: Path) -> None:
+    assert isinstance(storage.store(load(kontext_data_dir=tmp_path)), SqliteStore)
+    named = storage.store(load(kontext_data_dir=tmp_path, kontext_database_url=DATABASE))
+    assert isinstance(named, PostgresStore)
+
+
+def test_a_client_of_postgresql_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingError) as wrong:
+        storage.store(load(kontext_data_dir=tmp_path, kontext_database_url=DATABASE))
+    assert str(wrong.value) == (
+        "KONTEXT_DATABASE_URL needs the extra postgres, which is not installed: install kontext-tool-server[postgres]"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "db.example/jobs",
+        "mysql://me:planted@db.example/jobs",
+        "postgresql://me:planted@db.example",
+        "postgresql:///jobs",
+        "postgresql://me:planted@db.example:x/jobs",
+        "postgresql://me:planted@db.example/jobs#part",
+    ],
+)
+def test_what_names_no_database_of_postgresql_is_refused_without_being_told(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingError) as wrong:
+        load(kontext_data_dir=tmp_path, kontext_database_url=url)
+    assert str(wrong.value) == (
+        "KONTEXT_DATABASE_URL is wrong: takes postgresql://user:password@host/database, special characters as %40"
+    )
+
+
+def test_the_databases_password_is_kept_out_of_what_is_told_however_it_is_written(tmp_path: Path) -> None:
+    settings = load(kontext_data_dir=tmp_path, kontext_database_url=DATABASE)
+    assert settings.secrets == [DATABASE, "planted%40secret", "planted@secret"]
+    assert "planted" not in repr(settings)
 
 
 def test_the_storages_key_is_kept_out_of_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

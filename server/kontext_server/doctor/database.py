@@ -16,7 +16,8 @@ from kontext_server.setting_sources import SettingError
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.errors import KontextError
-from kontext_tools.stores.sqlite_health import KNOWN, Leftovers, SqliteHealth
+from kontext_tools.stores.health import Health, Leftovers
+from kontext_tools.stores.sqlite_health import SqliteHealth
 
 NEWEST = 200
 """So many pictures are looked for: a walk over all of them takes long, and what was moved away was moved as a whole."""
@@ -31,21 +32,35 @@ async def look(case: Case) -> Sequence[Finding]:
 
 
 def _look(case: Case) -> Sequence[Finding]:
-    path = case.read.kontext_data_dir / "kontext.db"
-    if not path.exists():
-        return [ok("database", "none yet: it is made at the first start")]
-    health = SqliteHealth(path, busy_s=case.locked_s)
+    far = case.read.kontext_database_url is not None
     try:
+        health = _health(case)
+        if health is None:
+            return [ok("database", "none yet: it is made at the first start")]
         version = health.version()
         leftovers = health.leftovers(now=case.clock.now())
         newest = health.newest_blobs(limit=NEWEST)
+    except SettingError as wrong:
+        return [fail("database", f"{wrong}", "Install it, or unset KONTEXT_DATABASE_URL.", of_settings=True)]
     except KontextError as error:
         failure = error.failure
-        return [fail("database", failure.message.removesuffix("."), failure.fix)]
-    sound = f"sound, schema {version}"
-    migrated = "" if version == KNOWN else f"; the next start brings it to {KNOWN}"
+        return [fail("database", failure.message.removesuffix("."), failure.fix, of_settings=far)]
+    sound = f"{'PostgreSQL answers' if far else 'sound'}, schema {version}"
+    migrated = "" if version == health.known else f"; the next start brings it to {health.known}"
     pictures = _pictures(case, newest) if case.read.kontext_blob_url is None else ()
     return [ok("database", sound + migrated), *pictures, *_jobs(leftovers)]
+
+
+def _health(case: Case) -> Health | None:
+    """Give the questions to the database; `None` where there is none yet."""
+    url = case.read.kontext_database_url
+    if url is not None:
+        storage.require_postgres()
+        from kontext_tools.stores.postgres_health import PostgresHealth
+
+        return PostgresHealth(url.get_secret_value(), busy_s=case.locked_s)
+    path = case.read.kontext_data_dir / storage.DATABASE_FILE
+    return SqliteHealth(path, busy_s=case.locked_s) if path.exists() else None
 
 
 async def _storage(case: Case) -> Sequence[Finding]:

@@ -78,6 +78,8 @@ def _rights(case: Case) -> Sequence[Finding]:
 
 def _place(case: Case) -> Sequence[Finding]:
     folder = case.read.kontext_data_dir
+    if case.read.kontext_database_url is not None:
+        return []
     mend = "Set KONTEXT_DATA_DIR to a folder on this machine's own disk that no program copies elsewhere."
     kind = _file_system(case.mounts, folder)
     if kind in NETWORK:

@@ -11,11 +11,13 @@ import pytest
 from inline_snapshot import snapshot
 
 from kontext_server.doctor import database
+from kontext_tools.stores.postgres import PostgresStore
 from kontext_tools.stores.schema import MIGRATIONS
 from kontext_tools.stores.sqlite import SqliteStore
 from server.doctor.conftest import MakeCase
 from support.bucket import KEY_ID, SECRET, Held
 from support.fake_clock import START, FakeClock
+from support.postgres import Server
 from support.rows import a_job, admit, keep
 
 pytestmark = pytest.mark.anyio
@@ -211,3 +213,51 @@ async def test_a_bucket_that_is_not_there_or_lacks_its_key_is_a_failure(case: Ma
             "A person must mend KONTEXT_BLOB_URL, or AWS_ACCESS_KEY_ID and its rights there; then call again.",
         )
     )
+
+
+async def test_a_database_of_postgresql_is_reached_and_tells_what_a_file_does(
+    case: MakeCase, postgres: Server, home: Path
+) -> None:
+    url = postgres.url(postgres.new_schema())
+    assert await told_of(case, url) == [
+        ("database", "ok", "PostgreSQL answers, schema 0; the next start brings it to 1"),
+        ("pictures", "ok", "none yet"),
+        ("jobs", "ok", "none is under way"),
+    ]
+    store = PostgresStore(url)
+    await keep(store, "red-car-0000")
+    await admit(store, a_job("new-car-0000"))
+    await store.close()
+    assert await told_of(case, url) == snapshot(
+        [
+            ("database", "ok", "PostgreSQL answers, schema 1"),
+            (
+                "pictures",
+                "warn",
+                "1 of the newest 1 are not in the data folder: images/red-car-0000-1.png",
+                "Put them back under their names, from a backup; they are never served otherwise.",
+            ),
+            ("jobs", "ok", "1 pending: a running server brings them to their end"),
+        ]
+    )
+    assert not (home / "data").exists()
+
+
+async def test_a_database_that_does_not_answer_is_a_failure_of_the_settings_and_no_password_is_told(
+    case: MakeCase,
+) -> None:
+    (line,) = await told_of(case, "postgresql://kontext:planted-4711@127.0.0.1:1/jobs")
+    assert line == snapshot(
+        (
+            "database",
+            "fail",
+            "The database cannot be reached; nothing was sent",
+            "Call again in a few seconds; if it stays so, a person must look at KONTEXT_DATABASE_URL and its server.",
+        )
+    )
+
+
+async def told_of(case: MakeCase, url: str) -> list[tuple[str, ...]]:
+    made = case({"KONTEXT_DATABASE_URL": url}, clock=FakeClock(START + timedelta(hours=1)))
+    lines = await database.look(made)
+    return [(line.name, line.status.value, line.cause, *([line.fix] if line.fix else [])) for line in lines]

@@ -11,8 +11,9 @@ import pytest
 
 from kontext_tools.errors import StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.stores import schema
+from kontext_tools.stores.health import Leftovers
 from kontext_tools.stores.sqlite import SqliteStore
-from kontext_tools.stores.sqlite_health import KNOWN, Leftovers, SqliteHealth
+from kontext_tools.stores.sqlite_health import KNOWN, SqliteHealth
 from support.fake_clock import START
 from support.rows import a_job, admit, claim_all, keep
 

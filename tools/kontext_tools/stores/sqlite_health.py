@@ -2,19 +2,19 @@
 
 What this is: questions of a person who looks after the file, each on a connection of its own that can only read. It
 makes no database, migrates none, and is understood by every schema there was: only columns of the first are named.
-What it is not: a store (`sqlite`). Above: the server's doctor. Below: sqlite_file, schema.
+What it is not: a store (`sqlite`). Above: the server's doctor. Below: sqlite_file, schema, health.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from kontext_tools.stores import records, schema
+from kontext_tools.stores.health import Leftovers
 from kontext_tools.stores.sqlite_file import BUSY_S, refuse_newer, translated
 
 KNOWN = len(schema.MIGRATIONS)
@@ -23,23 +23,10 @@ KNOWN = len(schema.MIGRATIONS)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftovers:
-    """What no server has ended yet.
-
-    Attributes:
-        running: how many jobs stand in each status that is no end, by its word.
-        unknown: ids of jobs that may have been charged, newest first.
-        stale: sends that were about to go out when their process died.
-    """
-
-    running: Mapping[str, int]
-    unknown: tuple[str, ...]
-    stale: int
-
-
 class SqliteHealth:
     """Questions to one file that is there."""
+
+    known = KNOWN
 
     def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
         self._path = path
