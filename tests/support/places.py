@@ -13,6 +13,7 @@ from kontext_tools.stores.database import Database
 from kontext_tools.stores.postgres import PostgresStore
 from kontext_tools.stores.postgres_connection import connected, migrated
 from kontext_tools.stores.postgres_database import PostgresDatabase, translated
+from kontext_tools.stores.postgres_server import BUSY_S
 from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.postgres import Server
@@ -23,8 +24,8 @@ AnyStore = SqliteStore | PostgresStore
 class Place(Protocol):
     """A database of the test's own, which any number of processes may open."""
 
-    def store(self) -> AnyStore:
-        """Give a store on it, as another process has one."""
+    def store(self, *, busy_s: float | None = None) -> AnyStore:
+        """Give a store on it, as another process has one, which waits so long for others."""
         ...
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
@@ -42,9 +43,9 @@ class SqlitePlace:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def store(self) -> SqliteStore:
-        """Give a store that waits for nobody."""
-        return SqliteStore(self._path, busy_s=0.05)
+    def store(self, *, busy_s: float | None = None) -> SqliteStore:
+        """Give a store that waits for nobody, unless it is told to."""
+        return SqliteStore(self._path, busy_s=busy_s or 0.05)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Execute a statement."""
@@ -67,9 +68,9 @@ class PostgresPlace:
         self.schema = schema
         self.url = server.url(schema)
 
-    def store(self) -> PostgresStore:
+    def store(self, *, busy_s: float | None = None) -> PostgresStore:
         """Give a store."""
-        return PostgresStore(self.url)
+        return PostgresStore(self.url, busy_s=busy_s or BUSY_S)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Execute a statement."""
