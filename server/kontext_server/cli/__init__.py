@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Edit a photograph in three steps; no key, no network.",
     "install": "Tell an assistant's program of this server; --print only shows how.",
     "uninstall": "Take this server out of an assistant's program again.",
+    "migrate": "Move jobs to PostgreSQL and pictures to S3, for many users.",
     "doctor": "Tell what is configured, what works, and how to mend the rest.",
     "serve": "Serve MCP over stdio, for an assistant; with --http, over HTTP.",
     "simulate": "Play the provider on this machine; nothing is charged.",

@@ -90,13 +90,9 @@ def _fields(done: Forgotten, *, dry_run: bool) -> dict[str, Any]:
 
 def _words(going: Going) -> str:
     size_mb = f"{going.size_bytes / 1_000_000:,.1f} MB"
-    return f"{_count(len(going.job_ids), 'job')}, {_count(going.images, 'picture')}, {size_mb}"
+    return f"{talk.counted(len(going.job_ids), 'job')}, {talk.counted(going.images, 'picture')}, {size_mb}"
 
 
 def _children(going: Going) -> str:
     stay = "stays" if going.children == 1 else "stay"
-    return f"{_count(going.children, 'picture')} made from them {stay}, with no 'before' any more."
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{talk.counted(going.children, 'picture')} made from them {stay}, with no 'before' any more."

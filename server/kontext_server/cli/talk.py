@@ -26,6 +26,11 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
+def counted(count: int, what: str) -> str:
+    """Give a number of things in words, such as `1 job` or `2,000 pictures`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def answer(text: str) -> None:
     """Print text that was asked for."""
     click.echo(clean(text))

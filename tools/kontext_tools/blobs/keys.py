@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 IMAGES = "images/"
+KEPT = ("images", "sources")
+"""The folders of what cannot be made again."""
 NOTHING = "nothing"
 """A key that never holds anything, to ask a place whether it answers."""
 THUMB_PX = 256

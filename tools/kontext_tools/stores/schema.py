@@ -271,6 +271,10 @@ MIGRATIONS: tuple[Migration, ...] = (
 )
 
 
+MOVED = 2_000_000_000
+"""In the version's place: its rows are in another database now, and it takes no more."""
+
+
 def version_of(db: sqlite3.Connection) -> int:
     """Give the number of the last migration that was applied."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])

@@ -161,9 +161,14 @@ def refuse_newer(version: int) -> None:
     """Refuse a database whose schema this program does not know.
 
     Raises:
-        StorageDamaged: it is newer.
+        StorageDamaged: it is newer, or was moved.
     """
     known = len(schema.MIGRATIONS)
+    if version == schema.MOVED:
+        raise StorageDamaged(
+            "The jobs of this data folder were moved to PostgreSQL by `kontext migrate`; nothing was changed or sent.",
+            fix="A person must set KONTEXT_DATABASE_URL to that database, or KONTEXT_DATA_DIR to another folder.",
+        )
     if version > known:
         raise StorageDamaged(
             f"The database was made by a newer version of kontext (its schema is {version}, this program knows {known})"
