@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from kontext_tools.budget import Unit
+from kontext_tools.budget import Caps, Unit
 from kontext_tools.errors import StorageDamaged
 from kontext_tools.jobs import Job, JobStatus, Send, SendState
+from kontext_tools.stores.base import Handover, Saved
 from support.fake_clock import START
 from support.places import AnyStore, Place
-from support.rows import a_job, a_send, admit, an_output, claim_all
+from support.rows import a_job, a_send, admit, an_output, claim_all, usd
 
 pytestmark = pytest.mark.anyio
 
@@ -263,3 +265,17 @@ async def test_a_row_that_a_person_mended_is_taken_up_within_two_minutes(store: 
     place.rows("UPDATE sends SET doc = ?", whole)
     (claim,) = await claim_all(store, now=after(120), lease_until=after(180))
     assert claim.send.job_id == "red-car-4k7q"
+
+
+async def test_what_was_handed_over_is_not_handed_over_or_ended_by_who_did_not_hear_of_it(store: AnyStore) -> None:
+    await admit(store, a_job())
+    (mine,) = await claim_all(store, lease_until=after(60))
+    assert await store.save(replace(mine.send, state=SendState.INTENT), now=START, release=False)
+    elsewhere = replace(mine.send, provider="bfl", price=usd("0.05"), state=SendState.QUEUED)
+    handover = Handover(sends=(elsewhere,), provider="bfl", model="m", request={}, warning="fal did not serve it")
+    assert await store.hand_over(mine.send, handover, caps=Caps.none(), now=START)
+    assert not await store.hand_over(mine.send, handover, caps=Caps.none(), now=START)
+    assert await store.save(replace(mine.send, state=SendState.FAILED), now=START, release=True) is Saved.NO
+    job = await stored(store)
+    assert [(send.provider, send.state) for send in job.sends] == [("bfl", SendState.QUEUED)]
+    assert await store.spent("ann", day="2026-11-20", unit=Unit.USD) == Decimal("0.05")

@@ -225,7 +225,12 @@ MIGRATIONS: tuple[Migration, ...] = (m001_all_that_sqlite_has,)
 
 def version_of(db: Session) -> int:
     """Give the number of the last migration that was applied."""
-    if db.execute(b"SELECT TO_REGCLASS('kontext_schema')").fetchone() == (None,):
+    # Asked of the catalogue's rows: by name it may be remembered as missing after another process has made it.
+    there = db.execute(
+        b"""SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'kontext_schema' AND relnamespace = (
+            SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = CURRENT_SCHEMA())"""
+    )
+    if there.fetchone() is None:
         return 0
     row = db.execute(b"SELECT version FROM kontext_schema").fetchone()
     return 0 if row is None else int(row[0])

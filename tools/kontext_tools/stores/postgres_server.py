@@ -78,7 +78,7 @@ class PostgresServer(Transactions):
     async def close(self) -> None:
         """Let go of the database."""
         idle, self._idle = self._idle, []
-        await anyio.to_thread.run_sync(lambda: [connection.close() for connection in idle])
+        await anyio.to_thread.run_sync(_drain, idle)
 
     async def _write(self, work: Work[T], *, durable: bool = True) -> T:
         begin = WRITING if durable else WRITING + LIGHTLY
@@ -119,13 +119,11 @@ class PostgresServer(Transactions):
                 raise _Undone(error) from None
             raise translated(error) from None
         finally:
-            if connection.closed:
-                # The server was restarted, most likely: the others are lost as well.
-                while pool:
-                    pool.pop().close()
-            elif pool is self._idle:
+            if pool is self._idle and not connection.closed:
                 pool.append(connection)
             else:
+                # Where it broke, the server was restarted, most likely: the others are lost as well.
+                _drain(pool)
                 connection.close()
 
     def _database(self, connection: Connection) -> PostgresDatabase:
@@ -148,3 +146,10 @@ class PostgresServer(Transactions):
                 connection.close()
                 raise
         return connection
+
+
+def _drain(pool: list[Connection]) -> None:
+    # Other threads take from it meanwhile.
+    with suppress(IndexError):
+        while True:
+            pool.pop().close()

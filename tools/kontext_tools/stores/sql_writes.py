@@ -106,6 +106,8 @@ def hand_over(db: Database, send: Send, handover: Handover, *, caps: Caps, now: 
     if job.part is not None:
         sql_plans.check_max_cost(db, job.part.plan_id, price, but=send)
     _write_send(db, first, release=True)
+    # Whoever did not hear that it was done, for the database was lost at the commit, may do it again: not twice.
+    db.execute("UPDATE sends SET fence = fence + 1 WHERE job_id = ? AND n = ?", (first.job_id, first.n))
     sql_ledger.reserve(db, account, first, now)
     for other in others:
         add_send(db, job, other, now)
