@@ -2,7 +2,7 @@
 
 What this is: the driver of the sends' state machine, one per process, started with the server's life and never by a
 request. A waiting job is a row, not a coroutine. What it is not: the rules of one step (`steps`), of moves (`jobs`) or
-of time (`pacing`). Above: studio. Below: steps, stores.base.
+of time (`pacing`). Above: studio. Below: steps, hearing, stores.base.
 
 End of stdin, SIGTERM, SIGINT and `kill -9` are all the same kind of event here: nothing needs to be finished, for
 every step first writes what it is about to do.
@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import KontextError, StorageDamaged
+from kontext_tools.hearing import Hearing
 from kontext_tools.jobs import SendState
 from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
 from kontext_tools.steps import Steps
@@ -73,6 +74,7 @@ class Engine:
         self._stopped: list[_Stopped] = []
         self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
         self._listeners: list[Callable[[str], None]] = []
+        self.hearing = Hearing(store, self.tell, clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -81,6 +83,7 @@ class Engine:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._run, tasks)
                 tasks.start_soon(self._renew)
+                tasks.start_soon(self.hearing.run)
                 try:
                     yield
                 finally:
@@ -101,7 +104,7 @@ class Engine:
 
     @contextmanager
     def news_of(self, job_id: str) -> Generator[anyio.Event]:
-        """Give an event that is set at the job's next change in this process."""
+        """Give an event that is set at the job's next change in this process, or one elsewhere that was heard of."""
         event = anyio.Event()
         self._waiting[job_id].add(event)
         try:

@@ -32,7 +32,8 @@ from kontext_tools.references import Ref
 from kontext_tools.stores.journal import Happening, Mark, What
 
 LOOK_EVERY_S = 0.5
-"""What another process did is told so soon; our own likewise, for both are read from the journal."""
+"""What another process did is told so soon, or at once where the store gave a hint; our own likewise, for both are
+read from the journal."""
 LOOK_AGAIN_S = 5.0
 """After a look that the store refused."""
 BACKLOG = 256
@@ -65,6 +66,8 @@ class Notices:
         self._somebody = anyio.Event()
         self._mark: Mark | None = None
         self._looking = anyio.Lock()
+        self._stir = anyio.Event()
+        app.engine.hearing.calls(self._stirred)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -169,10 +172,15 @@ class Notices:
         wait_s = LOOK_EVERY_S
         while True:
             await self._somebody.wait()
-            await self._app.clock.wait(anyio.Event(), wait_s)
+            await self._app.clock.wait(self._stir, wait_s)
+            self._stir = anyio.Event()
             if self._attending:
                 async with self._looking:
                     wait_s = LOOK_EVERY_S if await self._look() else LOOK_AGAIN_S
+
+    def _stirred(self) -> None:
+        """Look now: another process wrote."""
+        self._stir.set()
 
     async def _look(self) -> bool:
         """Tell what happened since the last look; false where the store cannot be read."""

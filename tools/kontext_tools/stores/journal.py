@@ -57,3 +57,10 @@ class Journal(Protocol):
     async def tidings(self, since: Mark | None) -> Tidings:
         """Give what happened since a mark, everybody's; from `None` nothing but the mark of this moment."""
         ...
+
+    async def stirred(self) -> None:
+        """Return when another process wrote, or may have; it is a hint, for one who waits at a time.
+
+        Never, where the database gives none: whoever waits looks by itself from time to time as well.
+        """
+        ...

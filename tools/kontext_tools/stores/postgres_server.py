@@ -14,6 +14,7 @@ is gone is told at once, and served again from the first call after it is back.
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -69,6 +70,8 @@ class PostgresServer(Transactions):
         self._idle: list[Connection] = []
         self._workers = anyio.CapacityLimiter(most)
         self._schema: str | None = None
+        self.name = secrets.token_hex(8)
+        """By which its own hints are told from others'."""
 
     async def open(self) -> None:
         """Connect and migrate; a failure shows again at every verb, which tries once more."""
@@ -132,7 +135,7 @@ class PostgresServer(Transactions):
     def _tell(self, connection: Connection) -> None:
         """Let listeners look now. It is a hint: after the commit, for one within makes commits wait for each other."""
         with suppress(psycopg.Error):
-            connection.execute(b"SELECT PG_NOTIFY($1, '')", [channel(self._schema or "")])
+            connection.execute(b"SELECT PG_NOTIFY($1, $2)", [channel(self._schema or ""), self.name])
 
     def _taken(self) -> Connection:
         try:

@@ -11,6 +11,8 @@ the index, as much at a time as does not keep others waiting.
 
 from __future__ import annotations
 
+import anyio
+
 from kontext_tools.stores import sqlite_journal
 from kontext_tools.stores.database import Database
 from kontext_tools.stores.journal import Mark, Tidings
@@ -28,6 +30,10 @@ class SqliteStore(SqliteFile, SqlStore):
     async def tidings(self, since: Mark | None) -> Tidings:
         """Give what happened since a mark."""
         return await self._read(lambda db: sqlite_journal.tidings(db, since))
+
+    async def stirred(self) -> None:
+        """Never return: SQLite tells nobody."""
+        await anyio.sleep_forever()
 
     async def wipe(self) -> None:
         """Merge the index of words and empty the log, so that the words of what was deleted are overwritten."""
