@@ -22,7 +22,7 @@ from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
-from kontext_tools.budget import Caps
+from kontext_tools.budget import Caps, day_of
 from kontext_tools.choosing import auto_order, for_guests
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
@@ -31,10 +31,12 @@ from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
+from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.originals import Originals
 from kontext_tools.planner import Planner
 from kontext_tools.planning import Planning
-from kontext_tools.providers.base import Offer
+from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.providers.metered import Metered
 from kontext_tools.redaction import Redactor
 from kontext_tools.references import Ref
 from kontext_tools.serving import Serving
@@ -42,6 +44,7 @@ from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.steps import Steps
 from kontext_tools.stores.base import Store
+from kontext_tools.stores.figures import Figures
 from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
 from kontext_tools.trash import Trash
@@ -96,6 +99,10 @@ class App:
         await self.studio.jobs(LOCAL_OWNER, limit=1)
         await self._blobs.read(keys.NOTHING)
 
+    async def figures(self) -> Figures:
+        """Give how the store stands, of all owners together, with the money of this UTC day."""
+        return await self._store.figures(day=day_of(self.clock.now()))
+
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[None]:
         """Open the store for as long as the block lasts, and let go of everything; no job moves by that.
@@ -122,6 +129,7 @@ def build(
     any_file: bool = False,
     address_of: AddressOf | None = None,
     guests: bool = False,
+    meter: Meter | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -133,6 +141,7 @@ def build(
         any_file: whether inputs may come from any folder: a person at the command line names the file.
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         guests: whether it faces people who signed in, not the operator.
+        meter: who is told what happens, where anybody is.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -151,14 +160,16 @@ def build(
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
     archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=settings.kontext_output_dir)
-    providers = configured(settings, http, data_dir)
+    providers: dict[str, Provider] = configured(settings, http, data_dir)
+    if meter is not None:
+        providers = {name: Metered(provider, meter, clock) for name, provider in providers.items()}
     order = auto_order(list(providers), settings.kontext_provider)
     caps = Caps(
         daily=settings.kontext_daily_budget,
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
-    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps)
+    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps, meter=meter or UNMETERED)
     engine = Engine(store, providers, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
     # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.

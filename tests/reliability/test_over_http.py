@@ -25,7 +25,7 @@ from support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-ROUTES = ("/mcp", "/healthz", "/readyz", "/images/red-car-4k7q/1", "/nothing")
+ROUTES = ("/mcp", "/healthz", "/readyz", "/images/red-car-4k7q/1", "/metrics", "/nothing")
 LIST = envelope("tools/list")
 GOOD_HOSTS = ("127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "127.0.0.1", "localhost:9")
 EVIL_HOSTS = (
@@ -128,7 +128,7 @@ async def test_P03_a_body_is_bounded_on_every_route(tmp_path: Path) -> None:
             yield b" " * (1 << 20)
 
     async with _asking(tmp_path) as (_, http):
-        big = {route: await http.request("GET", route, content=b" " * (most + 1)) for route in ROUTES[1:4]}
+        big = {route: await http.request("GET", route, content=b" " * (most + 1)) for route in ROUTES[1:5]}
         sent = await http.post("/mcp", content=b" " * (most + 1), headers=headers(LIST))
         chunked = await http.post("/mcp", content=chunks(), headers=headers(LIST))
         padded = b" " * (most - 1000) + http.build_request("POST", "/mcp", json=LIST).content

@@ -191,6 +191,47 @@ async def test_A03_the_token_goes_to_no_provider(hosted: Hosted, era: str) -> No
     assert token.split(".")[0] not in told and hosted.issuer.name not in told
 
 
+async def test_A02_what_an_operator_watches_needs_the_scope_for_it_and_names_nobody(hosted: Hosted) -> None:
+    async with hosted.client("olga") as client:
+        made = fields_of(await call(client, "generate_image", prompt="a secret lake of Olga's", wait_seconds=50))
+        await call(client, "get_status", job_id="zzzz-zzzz-0000")
+    refused: dict[str, tuple[int, str]] = {}
+    async with client_of(hosted.server) as http:
+
+        async def look(scope: str | None) -> httpx2.Response:
+            token = None if scope is None else hosted.issuer.token("olga", scope=scope)
+            return await http.get("/metrics", headers={} if token is None else {"Authorization": f"Bearer {token}"})
+
+        for scope in (None, "images:read images:edit jobs:cancel"):
+            answer = await look(scope)
+            refused[str(scope)] = (answer.status_code, answer.headers["www-authenticate"])
+        answer = await look("admin:budget")
+    assert refused == {
+        "None": (401, f'Bearer resource_metadata="{hosted.metadata}"'),
+        "images:read images:edit jobs:cancel": (
+            403,
+            f'Bearer error="insufficient_scope", scope="admin:budget", resource_metadata="{hosted.metadata}"',
+        ),
+    }
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    told = answer.text
+    for line in (
+        'kontext_tool_calls_total{outcome="ok",tool="generate_image"}',
+        'kontext_tool_calls_total{outcome="not_found",tool="get_status"}',
+        'kontext_provider_requests_total{kind="submit",outcome="ok",provider="core.today"}',
+        'kontext_send_wait_seconds_count{provider="core.today"}',
+        'kontext_send_seconds_count{provider="core.today",state="completed"}',
+        'kontext_spent_today{entry="settled",provider="core.today",unit="credit"}',
+        "kontext_store_up 1.0",
+        "kontext_leases ",
+        "kontext_listeners ",
+    ):
+        assert f"\n{line}" in told, line
+    job_id, image = made["job_id"], made["images"][0]
+    hidden = (job_id, image["url"], "secret lake", "olga", hosted.issuer.name, *hosted.simulator.settings.values())
+    assert [word for word in hidden if word in told] == []
+
+
 def told_of(result: types.CallToolResult) -> str:
     """Give a refusal as its caller reads it."""
     return json.dumps(fields_of(result), sort_keys=True)

@@ -26,6 +26,7 @@ from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.jobs import Job, SendState
+from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.originals import Originals
 from kontext_tools.planner import Planner
 from kontext_tools.planning import Planning
@@ -122,6 +123,7 @@ async def workshop(
     busy_s: float = BUSY_S,
     zone: tzinfo = UTC,
     blobs: Blobs | None = None,
+    meter: Meter = UNMETERED,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
@@ -134,7 +136,7 @@ async def workshop(
     archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=output_dir)
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
-    steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps)
+    steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps, meter=meter)
     engine = Engine(store, by_name, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
     serving = Serving(inputs, originals, by_name, clock, random, order=order)

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from kontext_tools.clocks import Clock
 from kontext_tools.jobs import Job, Output, Send
+from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.stores.base import Claim, JobNews, Saved, Store
 
 
@@ -22,9 +23,10 @@ class LeaseLost(Exception):
 class Leased:
     """Reads and writes on behalf of a step that holds the lease of a send."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, meter: Meter = UNMETERED) -> None:
         self._store = store
         self._clock = clock
+        self._meter = meter
 
     async def job(self, send: Send) -> Job:
         """Give the send's job as it stands. Raises `LeaseLost` where it was deleted."""
@@ -60,6 +62,9 @@ class Leased:
         saved = await self._store.save(send, now=now, release=release, outputs=outputs, news=news, durable=durable)
         if not saved:
             raise LeaseLost
+        if send.ended_at is not None and send.state.ended:
+            took_s = None if send.sent_at is None else (send.ended_at - send.sent_at).total_seconds()
+            self._meter.ended(send.provider, send.state.value, took_s)
         return saved is Saved.CANCEL_ASKED
 
     async def later(self, send: Send, wait_s: float) -> None:

@@ -19,6 +19,7 @@ from kontext_tools.finishing import Finishing
 from kontext_tools.gates import Gates, not_answering
 from kontext_tools.jobs import Job, Send, SendState, dropped
 from kontext_tools.leases import Leased, LeaseLost
+from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
 from kontext_tools.providers.base import Provider
@@ -46,19 +47,20 @@ class Steps:
         *,
         order: Sequence[str] = (),
         caps: Caps | None = None,
+        meter: Meter = UNMETERED,
     ) -> None:
-        """Take what every step needs; `order` and `caps` are for passing a send on to the next provider."""
+        """Take what every step needs; `order` and `caps` are for passing a send on, and `meter` is told of ends."""
         self._providers = providers
         self._archive = archive
         self._clock = clock
-        self._leased = Leased(store, clock)
+        self._leased = Leased(store, clock, meter)
         self._finishing = Finishing(self._leased, archive, clock)
         self._gates = gates = Gates(store, clock)
         self._watching = Watching(self._leased, self._finishing, originals, gates, clock, random)
         passing = Passing(store, providers, clock, random, order=order, caps=caps or Caps.none())
         self._seeking = seeking = Seeking(store, self._leased, providers, originals, gates, clock, random)
         self._submitting = Submitting(
-            store, self._leased, self._watching, passing, seeking, originals, gates, clock, random
+            store, self._leased, self._watching, passing, seeking, originals, gates, clock, random, meter
         )
 
     async def sweep(self) -> None:

@@ -28,6 +28,7 @@ from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBu
 from kontext_tools.gates import Gates
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
+from kontext_tools.meters import Meter
 from kontext_tools.originals import Originals
 from kontext_tools.passing import Passing
 from kontext_tools.providers.base import FetchFailed, Phase, Provider, Snapshot, SubmitFailed, Verdict
@@ -57,6 +58,7 @@ class Submitting:
         gates: Gates,
         clock: Clock,
         random: Random,
+        meter: Meter,
     ) -> None:
         self._store = store
         self._leased = leased
@@ -67,6 +69,7 @@ class Submitting:
         self._gates = gates
         self._clock = clock
         self._random = random
+        self._meter = meter
 
     async def submit(self, job: Job, send: Send, provider: Provider) -> None:
         """Create a send at its provider, once."""
@@ -81,9 +84,12 @@ class Submitting:
 
         async def intent() -> None:
             nonlocal committed, going
-            going = replace(going, sent_at=self._clock.now())
+            sent_at = self._clock.now()
+            going = replace(going, sent_at=sent_at)
             await self._leased.save(going, release=False)
             committed = True
+            if going.attempts == 1:
+                self._meter.waited(send.provider, (sent_at - job.created_at).total_seconds())
 
         try:
             order = order_of(job, going, await self._originals.attachment(job, provider.offer))

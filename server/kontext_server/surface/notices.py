@@ -93,6 +93,11 @@ class Notices:
         """Tell every listener, whoever it is."""
         await self._tell((owner, event) for owner in {owner for owner, _ in self._listeners.values()})
 
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return len(self._listeners)
+
     def close(self) -> None:
         """End every stream of `subscriptions/listen` as one that ends on purpose: the server stops."""
         self._listen.close()

@@ -24,6 +24,7 @@ from kontext_server.app import App
 from kontext_server.surface import completion, prompts, scopes, studio_app
 from kontext_server.surface.asking import ANSWER_WITHIN_S, Caller, owner_of, whose
 from kontext_server.surface.catalogue import TEMPLATES
+from kontext_server.surface.counting import counted
 from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
 from kontext_server.surface.notices import Notices
@@ -31,6 +32,7 @@ from kontext_server.surface.resources import Resources
 from kontext_server.surface.tasks import TaskExtension, declared
 from kontext_server.surface.tools import Tools
 from kontext_server.surface.unread import if_read, refuse_unread
+from kontext_tools.meters import UNMETERED, Meter
 
 NAME = "kontext"
 SEAL_BYTES = 32
@@ -88,13 +90,14 @@ class KontextServer(Server[App]):
         )
 
 
-def make_server(app: App, *, seal: bytes | None = None) -> KontextServer:
+def make_server(app: App, *, seal: bytes | None = None, meter: Meter = UNMETERED) -> KontextServer:
     """Make the server of one app; its lifespan starts and stops the app.
 
     Args:
         app: what it serves.
         seal: the key of questions' states, 32 bytes, the same in all processes that may get the answer; without one it
             is this process's own.
+        meter: who is told of calls.
     """
     tools, resources = Tools(app), Resources(app, whose)
     notices = Notices(app, whose)
@@ -109,6 +112,7 @@ def make_server(app: App, *, seal: bytes | None = None) -> KontextServer:
     async def list_tools(ctx: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[*tools.specs, *studio_app.listed(ctx)])
 
+    @counted(meter, app.clock, {*(spec.name for spec in tools.specs), studio_app.READ})
     @guarded
     @if_read
     @studio_app.served_by(resources.contents)

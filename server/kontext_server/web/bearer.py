@@ -40,13 +40,23 @@ class Bearer:
         verifier: whose a token is.
         metadata_url: where a client learns how to sign in.
         open_to_all: beginnings of the paths that need no token.
+        needs: beginnings of the paths that need one scope, and which; of others a message says what it needs.
     """
 
-    def __init__(self, app: ASGIApp, verifier: TokenVerifier, *, metadata_url: str, open_to_all: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: TokenVerifier,
+        *,
+        metadata_url: str,
+        open_to_all: Sequence[str],
+        needs: Mapping[str, str],
+    ) -> None:
         self._app = AuthContextMiddleware(app)
         self._verifier = verifier
         self._metadata_url = metadata_url
         self._open = tuple(open_to_all)
+        self._needs = needs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -64,12 +74,14 @@ class Bearer:
             error = {} if token is None else {"error": "invalid_token"}
             await self._challenge(401, **error)(scope, receive, send)
             return
-        if request.method == "POST" and not ALL.issubset(access.scopes):
+        needed = next((needed for path, needed in self._needs.items() if scope["path"].startswith(path)), None)
+        missing = None if needed in access.scopes else needed
+        if needed is None and request.method == "POST" and not ALL.issubset(access.scopes):
             receive, body = await _read(receive)
             missing = await _missing(body, access)
-            if missing is not None:
-                await self._challenge(403, error="insufficient_scope", scope=missing)(scope, receive, send)
-                return
+        if missing is not None:
+            await self._challenge(403, error="insufficient_scope", scope=missing)(scope, receive, send)
+            return
         scope["user"], scope["auth"] = AuthenticatedUser(access), AuthCredentials(access.scopes)
         await self._app(scope, receive, send)
 

@@ -3,7 +3,7 @@
 What this is: our server behind uvicorn: one app and one engine for the process, Host, Origin, body size and token
 checked for every route. What it is not: the server (`surface.server`), how a port is listened on and its end
 (`listening`), or who may sign in (`sign_in`). Above: cli. Below: listening, hosts, sign_in, bearer, routes, addresses,
-surface.server, app. Nothing here is imported by a server over stdio.
+metrics, surface.server, app. Nothing here is imported by a server over stdio.
 
 `json_response` is never set: it would drop progress and questions, and the SDK chooses by itself for each request.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 import gc
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mcp.server.lowlevel.server import Server
 from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 from starlette.middleware import Middleware
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from kontext_server import secret_key
@@ -26,7 +27,7 @@ from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
-from kontext_server.web import sign_in
+from kontext_server.web import metrics, sign_in
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.bearer import Bearer
 from kontext_server.web.hosts import HostCheck, loopback_only, others_reach, reached_by
@@ -38,6 +39,8 @@ from kontext_tools.clocks import SystemClock
 PATH = "/mcp"
 SEAL = b"kontext: sealed questions, 1"
 """What the key of questions' states is derived for."""
+LIMIT = Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_MESSAGE_BYTES)
+"""Around each route beside `/mcp`."""
 
 
 def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str], None]) -> None:
@@ -60,15 +63,18 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
     with listening(host, port) as place:
         base = settings.kontext_public_url or place.base
         addresses = Addresses(base, secret, clock)
-        app = build(settings, address_of=addresses.address, guests=signs_in)
+        counts = metrics.Metrics()
+        app = build(settings, address_of=addresses.address, guests=signs_in, meter=counts)
+        server = make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256), meter=counts)
         run(
-            make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256)),
+            server,
             app,
             addresses,
             place,
             announce=announce,
             security=reached_by(host, settings.kontext_public_url, settings.kontext_allowed_hosts),
             signing_in=sign_in.made(settings, base, PATH, clock) if signs_in else None,
+            more=[metrics.route(counts, app, lambda: server.notices.listeners, LIMIT)],
         )
 
 
@@ -102,6 +108,7 @@ def run(
     announce: Callable[[str], None],
     security: TransportSecuritySettings | None = None,
     signing_in: SignIn | None = None,
+    more: Sequence[Route] = (),
 ) -> None:
     """Serve one server on a port until a signal comes.
 
@@ -113,6 +120,7 @@ def run(
         announce: as for `serve`.
         security: by which names it may be reached; the loopback's alone where that is not told.
         signing_in: how people sign in; without it, all is the local user's.
+        more: further routes.
     """
 
     def end() -> None:
@@ -123,7 +131,7 @@ def run(
     # What the imports made lives to the end: the collector need not walk it again and again.
     gc.freeze()
     gc.enable()
-    served = application(server, app, addresses, security or loopback_only(place.host), signing_in)
+    served = application(server, app, addresses, security or loopback_only(place.host), signing_in, more)
     serve_until_signal(served, place, announce=lambda: announce(place.base + PATH), ending=end)
 
 
@@ -133,15 +141,16 @@ def application(
     addresses: Addresses,
     security: TransportSecuritySettings,
     signing_in: SignIn | None = None,
+    more: Sequence[Route] = (),
 ) -> ASGIApp:
     """Give the whole of what is served, as ASGI."""
-    limit = Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_MESSAGE_BYTES)
     served: ASGIApp = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_MESSAGE_BYTES,
         transport_security=security,
         custom_starlette_routes=[
-            *routes(app, addresses, limit),
+            *routes(app, addresses, LIMIT),
+            *more,
             *([] if signing_in is None else signing_in.routes),
         ],
     )
@@ -151,6 +160,7 @@ def application(
             signing_in.verifier,
             metadata_url=signing_in.metadata_url,
             open_to_all=sign_in.OPEN_TO_ALL,
+            needs=sign_in.NEEDS,
         )
     return HostCheck(served, security)
 

@@ -7,7 +7,7 @@ settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
-from kontext_server.surface.scopes import SCOPES
+from kontext_server.surface.scopes import BUDGET, SCOPES
+from kontext_server.web import metrics
 from kontext_server.web.jwts import Jwts
 from kontext_server.web.key_set import KeySet
 from kontext_server.web.tokens import TokensFile
@@ -30,6 +31,8 @@ from kontext_tools.redaction import Redactor
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/")
 """A picture's address is its own proof."""
+NEEDS: Mapping[str, str] = {metrics.PATH: BUDGET}
+"""Beginnings of the paths that need one scope, however they are asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

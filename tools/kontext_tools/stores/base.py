@@ -20,6 +20,7 @@ from kontext_tools.budget import Caps, Price, Spending, Unit
 from kontext_tools.changes import Change
 from kontext_tools.jobs import Job, Output, Send, Source
 from kontext_tools.references import Ref
+from kontext_tools.stores.figures import FigureStore
 from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
 from kontext_tools.stores.forgets import ForgetStore
 from kontext_tools.stores.journal import Journal
@@ -95,7 +96,7 @@ class Handover:
     warning: str
 
 
-class Store(PlanStore, TaskStore, ForgetStore, Journal, Protocol):
+class Store(PlanStore, TaskStore, ForgetStore, FigureStore, Journal, Protocol):
     """Where jobs, their sends, their images, tasks and the ledger live."""
 
     async def open(self) -> None:

@@ -1,8 +1,8 @@
 """The verbs of a store, each one piece of work in one transaction, whatever the database.
 
 What this is: the async face, one verb after the other. What it is not: the statements (`sql_admits`, `sql_writes`,
-`sql_claims`, `sql_plans`, `sql_ledger`, `sql_reads`, `sql_finds`), the verbs of tasks (`sql_tasks`) and of deletion
-(`sql_forgets`), or how a transaction runs (`sqlite`, `postgres`). Above: these. Below: those, database.
+`sql_claims`, `sql_plans`, `sql_ledger`, `sql_reads`, `sql_finds`), the verbs of tasks (`sql_tasks`), of deletion
+(`sql_forgets`) and of figures (`sql_figures`), or how a transaction runs (`sqlite`, `postgres`). Above: these. Below: those, database.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from kontext_tools.stores import (
 )
 from kontext_tools.stores.base import Admission, Claim, Handover, JobNews, Leasehold, Saved
 from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
+from kontext_tools.stores.sql_figures import SqlFigures
 from kontext_tools.stores.sql_forgets import SqlForgets
 from kontext_tools.stores.sql_tasks import SqlTasks
 
 
-class SqlStore(SqlTasks, SqlForgets):
+class SqlStore(SqlTasks, SqlForgets, SqlFigures):
     """Jobs in a database. See `stores.base.Store` for the verbs; `tidings` and `wipe` are each database's own."""
 
     async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
