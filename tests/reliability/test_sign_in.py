@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,77 +12,25 @@ import anyio
 import httpx2
 import mcp_types as types
 import pytest
-from mcp.client import Client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import Subscription
 from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import load
-from kontext_server.simulator.serve import Running, running
+from kontext_server.simulator.serve import running
 from kontext_server.web import http as web
-from support.http_server import PATIENCE_S, Served, client_of, envelope, headers, served
-from support.issuer import AUDIENCE, OTHER_KEY, Issuer, bad_tokens, issuing, jwk
+from support.hosted import STATIC, Hosted, a_call
+from support.http_server import Served, client_of, envelope, headers, served
+from support.issuer import AUDIENCE, OTHER_KEY, bad_tokens, issuing, jwk
 from support.stdio_server import ERAS, call, fields_of
 from support.task_client import TakesTasks, get, task_of
 
 pytestmark = pytest.mark.anyio
 
 LIST = envelope("tools/list")
-STATIC = "a-token-of-the-team"
 LAKE = {"prompt": "a red lake"}
 SCOPES = ["images:read", "images:edit", "jobs:cancel", "admin:budget"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hosted:
-    """A server that people sign in to, who issues their tokens, and the provider that its operator pays."""
-
-    server: Served
-    issuer: Issuer
-    simulator: Running
-
-    @property
-    def metadata(self) -> str:
-        """Where a client learns how to sign in."""
-        return f"{self.server.base}/.well-known/oauth-protected-resource/mcp"
-
-    @asynccontextmanager
-    async def client(self, subject: str, *, era: str = ERAS[1], **more: Any) -> AsyncGenerator[Client]:
-        """Give a client of somebody who signed in."""
-        told = {"Authorization": f"Bearer {self.issuer.token(subject)}"}
-        with anyio.fail_after(PATIENCE_S):
-            async with (
-                httpx2.AsyncClient(headers=told, timeout=PATIENCE_S) as http,
-                Client(streamable_http_client(self.server.url, http_client=http), mode=era, **more) as client,
-            ):
-                yield client
-
-    async def post(self, body: Mapping[str, Any], token: str | None) -> httpx2.Response:
-        """Send a request of 2026-07-28 as it stands on the wire."""
-        bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
-        async with client_of(self.server) as http:
-            return await http.post("/mcp", json=body, headers=headers(body) | bearer)
-
-
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Generator[Hosted]:
-    """One server for all: each test signs people in under names of its own."""
-    folder = tmp_path_factory.mktemp("hosted")
-    tokens = folder / "tokens"
-    tokens.write_text(f"{hashlib.sha256(STATIC.encode()).hexdigest()} alice images:read,images:edit,jobs:cancel\n")
-    tokens.chmod(0o600)
-    with running(job_seconds=0.0) as simulator, issuing() as issuer:
-        settings = simulator.settings | issuer.settings
-        settings |= {"KONTEXT_SHARE_KEYS": "true", "KONTEXT_TOKENS_FILE": str(tokens)}
-        with served(folder, settings) as server:
-            yield Hosted(server=server, issuer=issuer, simulator=simulator)
-
-
-def a_call(name: str, **arguments: Any) -> dict[str, Any]:
-    """Give a call of a tool as JSON."""
-    return envelope("tools/call", {"name": name, "arguments": arguments})
 
 
 async def test_A01_no_bad_token_is_let_in_and_nothing_is_sent(hosted: Hosted) -> None:

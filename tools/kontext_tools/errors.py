@@ -16,7 +16,7 @@ answer (`providers.wire`). Above: everything. Below: questions.
     │   ├── UnsupportedByProvider    set, valid, and not honoured by the provider
     │   ├── PlanInvalid              steps that cannot be ordered
     │   ├── IdempotencyConflict      the same request_key with other arguments
-    │   └── RateLimited              the provider asks to wait
+    │   └── RateLimited              the provider, or this server, asks to wait
     └── Trouble                      a person must act, or it goes by itself
         ├── NotConfigured            no key for that provider
         ├── AuthFailed               the provider refused the key
@@ -183,7 +183,7 @@ class IdempotencyConflict(Refusal):
 
 
 class RateLimited(Refusal):
-    """The provider asked us to wait, and longer than we wait by ourselves."""
+    """The provider asked us to wait, and longer than we wait by ourselves; or the caller asks this server too often."""
 
     code = "rate_limited"
     retryable = True

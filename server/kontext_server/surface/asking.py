@@ -22,7 +22,7 @@ from typing import Any
 import anyio
 import mcp_types as types
 from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.auth.provider import principal_components
+from mcp.server.auth.provider import AccessToken, principal_components
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -59,8 +59,11 @@ Work = Callable[[Call], Awaitable[types.CallToolResult]]
 def whose() -> str:
     """Give whose request this is, in whose context it is called: of whoever signed in, else of the local user."""
     token = get_access_token()
-    if token is None:
-        return LOCAL_OWNER
+    return LOCAL_OWNER if token is None else owner_of_token(token)
+
+
+def owner_of_token(token: AccessToken) -> str:
+    """Give who somebody is that signed in."""
     _, issuer, subject = principal_components(token)
     assert issuer and subject, "no verifier lets another through"
     return owner(issuer, subject)

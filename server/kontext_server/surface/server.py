@@ -27,6 +27,7 @@ from kontext_server.surface.catalogue import TEMPLATES
 from kontext_server.surface.counting import counted
 from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
+from kontext_server.surface.limits import Handler, Limits
 from kontext_server.surface.notices import Notices
 from kontext_server.surface.resources import Resources
 from kontext_server.surface.tasks import TaskExtension, declared
@@ -90,7 +91,13 @@ class KontextServer(Server[App]):
         )
 
 
-def make_server(app: App, *, seal: bytes | None = None, meter: Meter = UNMETERED) -> KontextServer:
+def _as_it_is(handler: Handler) -> Handler:
+    return handler
+
+
+def make_server(
+    app: App, *, seal: bytes | None = None, meter: Meter = UNMETERED, limits: Limits | None = None
+) -> KontextServer:
     """Make the server of one app; its lifespan starts and stops the app.
 
     Args:
@@ -98,10 +105,12 @@ def make_server(app: App, *, seal: bytes | None = None, meter: Meter = UNMETERED
         seal: the key of questions' states, 32 bytes, the same in all processes that may get the answer; without one it
             is this process's own.
         meter: who is told of calls.
+        limits: how often one owner may ask, where people sign in.
     """
     tools, resources = Tools(app), Resources(app, whose)
     notices = Notices(app, whose)
     job_tasks = JobTasks(app, tools)
+    limited, gates = (_as_it_is, []) if limits is None else (limits.calls, [limits.gate])
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
@@ -115,6 +124,7 @@ def make_server(app: App, *, seal: bytes | None = None, meter: Meter = UNMETERED
     @counted(meter, app.clock, {*(spec.name for spec in tools.specs), studio_app.READ})
     @guarded
     @if_read
+    @limited
     @studio_app.served_by(resources.contents)
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> HandlerResult:
         call = job_tasks.call if declared(ctx) else tools.call
@@ -177,5 +187,5 @@ def make_server(app: App, *, seal: bytes | None = None, meter: Meter = UNMETERED
     keys = [secrets.token_bytes(SEAL_BYTES) if seal is None else seal]
     security = RequestStateSecurity(keys=keys, ttl=ANSWER_WITHIN_S, bind_principal=owner_of)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
-    server.middleware[:0] = [contain, refuse_unread, scopes.gate]
+    server.middleware[:0] = [contain, refuse_unread, scopes.gate, *gates]
     return server

@@ -11,20 +11,23 @@ address is written into logs and histories.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import anyio.to_thread
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.authentication import AuthCredentials
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kontext_server.surface.asking import owner_of_token
 from kontext_server.surface.scopes import CANCEL, EDIT, READ, needed
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
+from kontext_tools.errors import RateLimited
 
 ALL = frozenset({READ, EDIT, CANCEL})
 """Whoever has these may ask all there is at `/mcp`: what they ask need not be read twice."""
@@ -41,6 +44,7 @@ class Bearer:
         metadata_url: where a client learns how to sign in.
         open_to_all: beginnings of the paths that need no token.
         needs: beginnings of the paths that need one scope, and which; of others a message says what it needs.
+        begins: called with whose session of the handshake era is about to begin; raises `RateLimited`.
     """
 
     def __init__(
@@ -51,12 +55,14 @@ class Bearer:
         metadata_url: str,
         open_to_all: Sequence[str],
         needs: Mapping[str, str],
+        begins: Callable[[str], None],
     ) -> None:
         self._app = AuthContextMiddleware(app)
         self._verifier = verifier
         self._metadata_url = metadata_url
         self._open = tuple(open_to_all)
         self._needs = needs
+        self._begins = begins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -82,6 +88,12 @@ class Bearer:
         if missing is not None:
             await self._challenge(403, error="insufficient_scope", scope=missing)(scope, receive, send)
             return
+        if _begins_a_session(request):
+            try:
+                self._begins(owner_of_token(access))
+            except RateLimited as limited:
+                await too_often(limited)(scope, receive, send)
+                return
         scope["user"], scope["auth"] = AuthenticatedUser(access), AuthCredentials(access.scopes)
         await self._app(scope, receive, send)
 
@@ -98,6 +110,19 @@ _WORDS: Mapping[int, str] = {
     401: "Sign in first: send a valid token in the header Authorization.",
     403: "The token does not allow this.",
 }
+
+
+def too_often(limited: RateLimited) -> Response:
+    """Answer who asks too often."""
+    headers = {"Retry-After": f"{limited.failure.retry_after_s:g}", "Cache-Control": "no-store"}
+    return PlainTextResponse(f"{limited.failure.message} {limited.failure.fix}", status_code=429, headers=headers)
+
+
+def _begins_a_session(request: Request) -> bool:
+    """Whether the SDK makes a session for a request, before any handler sees it."""
+    told = request.headers
+    modern = told.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
+    return request.method == "POST" and "mcp-session-id" not in told and not modern
 
 
 def _token(given: Sequence[str]) -> str | None:

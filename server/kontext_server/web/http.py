@@ -25,6 +25,7 @@ from kontext_server import secret_key
 from kontext_server.app import App, build
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
+from kontext_server.surface.limits import Limits
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
 from kontext_server.web import metrics, sign_in
@@ -65,7 +66,8 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
         addresses = Addresses(base, secret, clock)
         counts = metrics.Metrics()
         app = build(settings, address_of=addresses.address, guests=signs_in, meter=counts)
-        server = make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256), meter=counts)
+        limits = Limits(clock) if signs_in else None
+        server = make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256), meter=counts, limits=limits)
         run(
             server,
             app,
@@ -73,7 +75,7 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
             place,
             announce=announce,
             security=reached_by(host, settings.kontext_public_url, settings.kontext_allowed_hosts),
-            signing_in=sign_in.made(settings, base, PATH, clock) if signs_in else None,
+            signing_in=None if limits is None else sign_in.made(settings, base, PATH, clock, limits),
             more=[metrics.route(counts, app, lambda: server.notices.listeners, LIMIT)],
         )
 
@@ -161,6 +163,7 @@ def application(
             metadata_url=signing_in.metadata_url,
             open_to_all=sign_in.OPEN_TO_ALL,
             needs=sign_in.NEEDS,
+            begins=signing_in.begins,
         )
     return HostCheck(served, security)
 

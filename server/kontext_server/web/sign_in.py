@@ -7,7 +7,7 @@ settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
+from kontext_server.surface.limits import BEGIN, Limits
 from kontext_server.surface.scopes import BUDGET, SCOPES
 from kontext_server.web import metrics
 from kontext_server.web.jwts import Jwts
@@ -43,11 +44,13 @@ class SignIn:
         verifier: whose a token is.
         metadata_url: where a client learns how to sign in.
         routes: what lies there.
+        begins: called with whose session of the handshake era is about to begin; refuses one too many.
     """
 
     verifier: TokenVerifier
     metadata_url: str
     routes: Sequence[Route]
+    begins: Callable[[str], None]
 
 
 def is_configured(settings: Settings) -> bool:
@@ -64,7 +67,7 @@ def is_configured(settings: Settings) -> bool:
     return issuer is not None or settings.kontext_tokens_file is not None
 
 
-def made(settings: Settings, base: str, path: str, clock: Clock) -> SignIn:
+def made(settings: Settings, base: str, path: str, clock: Clock, limits: Limits) -> SignIn:
     """Give sign-in as configured.
 
     Args:
@@ -72,6 +75,7 @@ def made(settings: Settings, base: str, path: str, clock: Clock) -> SignIn:
         base: how others reach us, without a path.
         path: of what a token is for.
         clock: what expiry is judged by.
+        limits: how often one owner may ask.
 
     Raises:
         SettingError: the file of tokens cannot be read, or a line of it is wrong.
@@ -101,6 +105,7 @@ def made(settings: Settings, base: str, path: str, clock: Clock) -> SignIn:
         verifier=_AnyOf(verifiers),
         metadata_url=base + WELL_KNOWN + path,
         # Clients of before RFC 9728's last word look at the root.
+        begins=lambda owner: limits.take(owner, BEGIN),
         routes=[Route(WELL_KNOWN + path, told, methods=["GET"]), Route(WELL_KNOWN, told, methods=["GET"])],
     )
 

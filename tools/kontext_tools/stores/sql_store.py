@@ -2,7 +2,8 @@
 
 What this is: the async face, one verb after the other. What it is not: the statements (`sql_admits`, `sql_writes`,
 `sql_claims`, `sql_plans`, `sql_ledger`, `sql_reads`, `sql_finds`), the verbs of tasks (`sql_tasks`), of deletion
-(`sql_forgets`) and of figures (`sql_figures`), or how a transaction runs (`sqlite`, `postgres`). Above: these. Below: those, database.
+(`sql_forgets`) and of figures (`sql_figures`), or how a transaction runs (`sqlite`, `postgres`). Above: these. Below:
+those, database.
 """
 
 from __future__ import annotations

@@ -1,0 +1,80 @@
+"""A server that people sign in to, over real HTTP; with it who issues their tokens, and the provider that is paid.
+
+Where jobs and pictures are kept is a parameter: a new place is a row of `PLACES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from kontext_server.simulator.serve import Running, running
+from kontext_tools.http import trusted
+from support.http_server import PATIENCE_S, Served, client_of, envelope, headers, served
+from support.issuer import Issuer, issuing
+from support.stdio_server import ERAS
+
+STATIC = "a-token-of-the-team"
+
+Place = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
+"""Makes a place ready, given a folder of the test's own, and gives the settings of a server that keeps its jobs and
+pictures there."""
+PLACES: Mapping[str, Place] = {"sqlite": lambda _: nullcontext({})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosted:
+    """A server that people sign in to, who issues their tokens, and the provider that its operator pays."""
+
+    server: Served
+    issuer: Issuer
+    simulator: Running
+
+    @property
+    def metadata(self) -> str:
+        """Where a client learns how to sign in."""
+        return f"{self.server.base}/.well-known/oauth-protected-resource/mcp"
+
+    @asynccontextmanager
+    async def client(self, subject: str, *, era: str = ERAS[1], **more: Any) -> AsyncGenerator[Client]:
+        """Give a client of somebody who signed in."""
+        told = {"Authorization": f"Bearer {self.issuer.token(subject)}"}
+        with anyio.fail_after(PATIENCE_S):
+            async with (
+                httpx2.AsyncClient(headers=told, timeout=PATIENCE_S, verify=trusted(plain=True)) as http,
+                Client(streamable_http_client(self.server.url, http_client=http), mode=era, **more) as client,
+            ):
+                yield client
+
+    async def post(self, body: Mapping[str, Any], token: str | None) -> httpx2.Response:
+        """Send a request of 2026-07-28 as it stands on the wire."""
+        bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
+        async with client_of(self.server) as http:
+            return await http.post("/mcp", json=body, headers=headers(body) | bearer)
+
+
+@contextmanager
+def hosting(folder: Path, place: str = "sqlite", more: Mapping[str, str] | None = None) -> Generator[Hosted]:
+    """Give a hosted server for as long as the block lasts; its operator shares the provider's key."""
+    tokens = folder / "tokens"
+    tokens.write_text(f"{hashlib.sha256(STATIC.encode()).hexdigest()} alice images:read,images:edit,jobs:cancel\n")
+    tokens.chmod(0o600)
+    with PLACES[place](folder) as kept, running(job_seconds=0.0) as simulator, issuing() as issuer:
+        settings = {**simulator.settings, **issuer.settings, **kept, **(more or {})}
+        settings |= {"KONTEXT_SHARE_KEYS": "true", "KONTEXT_TOKENS_FILE": str(tokens)}
+        with served(folder, settings) as server:
+            yield Hosted(server=server, issuer=issuer, simulator=simulator)
+
+
+def a_call(name: str, **arguments: Any) -> dict[str, Any]:
+    """Give a call of a tool as JSON."""
+    return envelope("tools/call", {"name": name, "arguments": arguments})
