@@ -58,13 +58,16 @@ Places = Callable[[str, Ref, str], Mapping[str, str]]
 HTTP, or nothing."""
 AddressOf = Callable[[str, Ref], str]
 """Gives our own address of one of an owner's images."""
+LinkOf = Callable[[str], str]
+"""Gives a link by which an owner's browser sees all of their images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """What a surface needs: the verbs, and the facts that its words are made of.
 
-    `withheld` names the configured providers that do not serve whom it faces.
+    `withheld` names the configured providers that do not serve whom it faces; `link_of` is there where a link of ours
+    opens a gallery.
     """
 
     settings: Settings
@@ -76,6 +79,7 @@ class App:
     path_of: Callable[[str], Path | None]
     places: Places
     withheld: frozenset[str] = frozenset()
+    link_of: LinkOf | None = None
     _store: Store
     _blobs: Blobs
     _http: Http
@@ -129,6 +133,7 @@ def build(
     any_file: bool = False,
     address_of: AddressOf | None = None,
     guests: bool = False,
+    link_of: LinkOf | None = None,
     meter: Meter | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
@@ -141,6 +146,7 @@ def build(
         any_file: whether inputs may come from any folder: a person at the command line names the file.
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         guests: whether it faces people who signed in, not the operator.
+        link_of: where a link opens the gallery of whoever signed in.
         meter: who is told what happens, where anybody is.
         clock: a test's own.
         random: a test's own.
@@ -207,6 +213,7 @@ def build(
         path_of=path_of,
         places=places,
         withheld=frozenset(providers) - serves if guests else frozenset(),
+        link_of=link_of,
         _store=store,
         _blobs=blobs,
         _http=http,

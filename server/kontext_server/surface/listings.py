@@ -39,11 +39,12 @@ def finds_fields(search: Search, finds: Finds) -> dict[str, Any]:
     return {"images": [_found(row) for row in finds.rows], **more, **warnings, "next": _next(search, finds)}
 
 
-def finds_text(search: Search, finds: Finds) -> str:
-    """Give what was found as a line for each and two more."""
+def finds_text(search: Search, finds: Finds, link: str | None = None) -> str:
+    """Give what was found as a line for each and two more; `link` opens the gallery, where there is one."""
     count = len(finds.rows)
     head = "No image found." if not count else f"{count} image{'s' if count > 1 else ''}, newest first."
-    lines = [" ".join((head, *finds.told)), *(_line(row) for row in finds.rows)]
+    shown = () if link is None else (f"The person sees all in a browser, once, within 10 minutes, at {link}",)
+    lines = [" ".join((head, *finds.told, *shown)), *(_line(row) for row in finds.rows)]
     return "\n".join([*lines, f"Next: {_next(search, finds)}"])
 
 

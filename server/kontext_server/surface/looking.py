@@ -24,6 +24,8 @@ from kontext_tools.views import Call
 
 MOST_VIEWED = 4
 MOST_FOUND = 50
+GALLERY = "gallery_url"
+"""A field that is there only where people sign in over HTTP."""
 LONGEST_PX = {"small": 512, "large": 1024}
 MAX_PICTURES_BYTES = 480_000
 """A whole answer stays under 700 KB: base64 adds a third, text and structured content some KB."""
@@ -107,7 +109,9 @@ def _find_images(app: App) -> Tool:
     async def verb(arguments: Arguments, call: Call) -> types.CallToolResult:
         search = search_of(arguments)
         finds = await app.studio.find_images(call.owner, search, limit=arguments["limit"], cursor=arguments["cursor"])
-        return result(listings.finds_text(search, finds), listings.finds_fields(search, finds))
+        link = {} if app.link_of is None else {GALLERY: app.link_of(call.owner)}
+        text = listings.finds_text(search, finds, link.get(GALLERY))
+        return result(text, listings.finds_fields(search, finds) | link)
 
     return tool(
         "find_images",
@@ -117,7 +121,7 @@ def _find_images(app: App) -> Tool:
         FIND_IMAGES,
         _HINTS,
         verb,
-        answers=listings.FINDS_FIELDS,
+        answers={**listings.FINDS_FIELDS, **({} if app.link_of is None else {GALLERY: "string"})},
     )
 
 

@@ -43,6 +43,7 @@ class Bearer:
         verifier: whose a token is.
         metadata_url: where a client learns how to sign in.
         open_to_all: beginnings of the paths that need no token.
+        own_door: beginnings of the paths that look themselves at who brings no token.
         needs: beginnings of the paths that need one scope, and which; of others a message says what it needs.
         begins: called with whose session of the handshake era is about to begin; raises `RateLimited`.
     """
@@ -54,6 +55,7 @@ class Bearer:
         *,
         metadata_url: str,
         open_to_all: Sequence[str],
+        own_door: Sequence[str],
         needs: Mapping[str, str],
         begins: Callable[[str], None],
     ) -> None:
@@ -61,6 +63,7 @@ class Bearer:
         self._verifier = verifier
         self._metadata_url = metadata_url
         self._open = tuple(open_to_all)
+        self._own_door = tuple(own_door)
         self._needs = needs
         self._begins = begins
 
@@ -71,6 +74,9 @@ class Bearer:
             return
         request = Request(scope)
         given = request.headers.getlist("authorization")
+        if not given and scope["path"].startswith(self._own_door):
+            await self._app(scope, receive, send)
+            return
         if "access_token" in request.query_params or len(given) > 1:
             await self._challenge(400, error="invalid_request")(scope, receive, send)
             return

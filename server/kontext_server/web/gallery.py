@@ -2,16 +2,17 @@
 
 What this is: two routes that only read, and the server of `kontext gallery` around them. What it is not: the page
 (`surface.studio_page`), what is read (`surface.resources`) or who may come in (`hosts`, `door`): the routes know no
-sign-in, so that they can stand behind another. Above: cli. Below: these, listening, app.
+sign-in, so that they stand behind another as well (`visiting`). Above: cli, visiting. Below: these, listening, app.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -82,8 +83,8 @@ def application(app: App) -> Starlette:
     return Starlette(routes=routes(Resources(app)), lifespan=lifespan)
 
 
-def routes(resources: Resources) -> list[Route]:
-    """Give the page and what it reads; whoever mounts them sees to it who may ask."""
+def routes(resources: Resources, *, at: str = "", middleware: Sequence[Middleware] = ()) -> list[Route]:
+    """Give the page and what it reads, below a path; whoever mounts them sees to it who may ask."""
     page = studio_page.gallery()
 
     async def home(_: Request) -> Response:
@@ -105,14 +106,23 @@ def routes(resources: Resources) -> list[Route]:
             content.data, media_type=content.media_type, headers=_kept(tag) | _named(uri, content.media_type)
         )
 
-    return [Route("/", home), Route("/read", read)]
+    return [Route(f"{at}{path}", served, middleware=middleware) for path, served in (("/", home), ("/read", read))]
 
 
 def within_walls(app: ASGIApp) -> ASGIApp:
     """Give an app behind the check of hosts, every answer with the headers that keep it to itself."""
-    checked = HostCheck(app, loopback_only(HOST))
+    return Walls(HostCheck(app, loopback_only(HOST)))
 
-    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+
+class Walls:
+    """Gives every answer the headers that keep it to itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -120,9 +130,7 @@ def within_walls(app: ASGIApp) -> ASGIApp:
                     headers.setdefault(name, value)
             await send(message)
 
-        await checked(scope, receive, with_headers)
-
-    return served
+        await self._app(scope, receive, with_headers)
 
 
 def _has(request: Request, tag: str) -> bool:

@@ -3,7 +3,7 @@
 What this is: our server behind uvicorn: one app and one engine for the process, Host, Origin, body size and token
 checked for every route. What it is not: the server (`surface.server`), how a port is listened on and its end
 (`listening`), or who may sign in (`sign_in`). Above: cli. Below: listening, hosts, sign_in, bearer, routes, addresses,
-metrics, surface.server, app. Nothing here is imported by a server over stdio.
+metrics, visiting, surface.server, app. Nothing here is imported by a server over stdio.
 
 `json_response` is never set: it would drop progress and questions, and the SDK chooses by itself for each request.
 """
@@ -35,6 +35,8 @@ from kontext_server.web.hosts import HostCheck, loopback_only, others_reach, rea
 from kontext_server.web.listening import Listening, listening, serve_until_signal
 from kontext_server.web.routes import routes
 from kontext_server.web.sign_in import SignIn
+from kontext_server.web.visiting import visiting
+from kontext_server.web.visits import Visits
 from kontext_tools.clocks import SystemClock
 
 PATH = "/mcp"
@@ -64,8 +66,9 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
     with listening(host, port) as place:
         base = settings.kontext_public_url or place.base
         addresses = Addresses(base, secret, clock)
-        counts = metrics.Metrics()
-        app = build(settings, address_of=addresses.address, guests=signs_in, meter=counts)
+        counts, visits = metrics.Metrics(), Visits(base, secret, clock)
+        link_of = visits.link if signs_in else None
+        app = build(settings, address_of=addresses.address, guests=signs_in, link_of=link_of, meter=counts)
         limits = Limits(clock) if signs_in else None
         server = make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256), meter=counts, limits=limits)
         run(
@@ -76,7 +79,10 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
             announce=announce,
             security=reached_by(host, settings.kontext_public_url, settings.kontext_allowed_hosts),
             signing_in=None if limits is None else sign_in.made(settings, base, PATH, clock, limits),
-            more=[metrics.route(counts, app, lambda: server.notices.listeners, LIMIT)],
+            more=[
+                metrics.route(counts, app, lambda: server.notices.listeners, LIMIT),
+                *([] if limits is None else visiting(app, visits, limits)),
+            ],
         )
 
 
@@ -162,6 +168,7 @@ def application(
             signing_in.verifier,
             metadata_url=signing_in.metadata_url,
             open_to_all=sign_in.OPEN_TO_ALL,
+            own_door=sign_in.OWN_DOOR,
             needs=sign_in.NEEDS,
             begins=signing_in.begins,
         )

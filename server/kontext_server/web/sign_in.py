@@ -19,8 +19,8 @@ from starlette.routing import Route
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
 from kontext_server.surface.limits import BEGIN, Limits
-from kontext_server.surface.scopes import BUDGET, SCOPES
-from kontext_server.web import metrics
+from kontext_server.surface.scopes import BUDGET, READ, SCOPES
+from kontext_server.web import metrics, visits
 from kontext_server.web.jwts import Jwts
 from kontext_server.web.key_set import KeySet
 from kontext_server.web.tokens import TokensFile
@@ -32,8 +32,10 @@ from kontext_tools.redaction import Redactor
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/")
 """A picture's address is its own proof."""
-NEEDS: Mapping[str, str] = {metrics.PATH: BUDGET}
+NEEDS: Mapping[str, str] = {metrics.PATH: BUDGET, f"{visits.PATH}/": READ}
 """Beginnings of the paths that need one scope, however they are asked."""
+OWN_DOOR = (f"{visits.PATH}/",)
+"""Beginnings of the paths that have a door of their own, for who brings no token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
