@@ -6,6 +6,7 @@ Where jobs and pictures are kept is a parameter: a new place is a row of `PLACES
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Hosted:
     server: Served
     issuer: Issuer
     simulator: Running
+    folder: Path
+    ahead_s: list[float]
 
     @property
     def metadata(self) -> str:
@@ -47,13 +50,30 @@ class Hosted:
     @asynccontextmanager
     async def client(self, subject: str, *, era: str = ERAS[1], **more: Any) -> AsyncGenerator[Client]:
         """Give a client of somebody who signed in."""
-        told = {"Authorization": f"Bearer {self.issuer.token(subject)}"}
+        told = self.bearer(subject)
         with anyio.fail_after(PATIENCE_S):
             async with (
                 httpx2.AsyncClient(headers=told, timeout=PATIENCE_S, verify=trusted(plain=True)) as http,
                 Client(streamable_http_client(self.server.url, http_client=http), mode=era, **more) as client,
             ):
                 yield client
+
+    @contextmanager
+    def slow(self, seconds: float = 60.0) -> Generator[None]:
+        """Let jobs that begin in the block take so long at the provider."""
+        self.simulator.state.job_seconds = seconds
+        try:
+            yield
+        finally:
+            self.simulator.state.job_seconds = 0.0
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass at the provider."""
+        self.ahead_s[0] += seconds
+
+    def bearer(self, subject: str, **claims: Any) -> dict[str, str]:
+        """Give the header of somebody who signed in."""
+        return {"Authorization": f"Bearer {self.issuer.token(subject, **claims)}"}
 
     async def post(self, body: Mapping[str, Any], token: str | None) -> httpx2.Response:
         """Send a request of 2026-07-28 as it stands on the wire."""
@@ -68,11 +88,16 @@ def hosting(folder: Path, place: str = "sqlite", more: Mapping[str, str] | None 
     tokens = folder / "tokens"
     tokens.write_text(f"{hashlib.sha256(STATIC.encode()).hexdigest()} alice images:read,images:edit,jobs:cancel\n")
     tokens.chmod(0o600)
-    with PLACES[place](folder) as kept, running(job_seconds=0.0) as simulator, issuing() as issuer:
+    ahead_s = [0.0]
+    with (
+        PLACES[place](folder) as kept,
+        running(job_seconds=0.0, clock=lambda: time.time() + ahead_s[0]) as simulator,
+        issuing() as issuer,
+    ):
         settings = {**simulator.settings, **issuer.settings, **kept, **(more or {})}
         settings |= {"KONTEXT_SHARE_KEYS": "true", "KONTEXT_TOKENS_FILE": str(tokens)}
         with served(folder, settings) as server:
-            yield Hosted(server=server, issuer=issuer, simulator=simulator)
+            yield Hosted(server=server, issuer=issuer, simulator=simulator, folder=folder, ahead_s=ahead_s)
 
 
 def a_call(name: str, **arguments: Any) -> dict[str, Any]:
