@@ -75,6 +75,7 @@ def test_a_reference_is_read_in_every_form_that_models_give_it(text: str, ref: R
         "red-car-4k7q/",
         "red-car-4k7q/-1",
         "red-car-4k7q/100",
+        "red-car-4k7q/\uff11",
         "red-car-4k7q/1/meta",
         "/red-car-4k7q",
         "red-car-4k7q/1.png",

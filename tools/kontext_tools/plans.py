@@ -26,7 +26,7 @@ MAX_STEPS = 20
 MAX_PLAN_IMAGES = 20
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_LINK = re.compile(r"\$([A-Za-z0-9_-]{1,40})(?:/(\d{1,2}|\*))?")
+_LINK = re.compile(r"\$([A-Za-z0-9_-]{1,40})(?:/([0-9]{1,2}|\*))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ TAIL_CHARS = 4
 URI_PREFIX = "kontext://images/"
 
 _JOB_ID = re.compile(rf"[a-z0-9]+(?:-[a-z0-9]+)*-[{CROCKFORD}]{{4,}}")
-_REF = re.compile(rf"({_JOB_ID.pattern})(?:/(\d{{1,2}}))?")
+_REF = re.compile(rf"({_JOB_ID.pattern})(?:/([0-9]{{1,2}}))?")
 _MOST_CHARS = 200
 _ARTICLES = {
     "a",

@@ -20,7 +20,7 @@ PROVIDERS_URI = f"{SCHEME}providers"
 USAGE_URI = f"{SCHEME}usage"
 GUIDE_URI = f"{SCHEME}guide"
 
-_IMAGE = re.compile(rf"{IMAGES_URI}/([a-z0-9-]{{1,64}})/(\d{{1,2}})(?:/(preview|thumb|meta|lineage))?")
+_IMAGE = re.compile(rf"{IMAGES_URI}/([a-z0-9-]{{1,64}})/([0-9]{{1,2}})(?:/(preview|thumb|meta|lineage))?")
 _JOB = re.compile(rf"{JOBS_URI}/([a-z0-9-]{{1,64}})")
 _TOLD_AS_JSON = ("meta", "lineage")
 
