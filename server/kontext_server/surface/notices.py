@@ -3,11 +3,14 @@
 What this is: one look at the store's journal while anybody listens, and its happenings on their way to each listener:
 in 2026-07-28 on the streams of `subscriptions/listen`, in the handshake era by `resources/subscribe` and as
 notifications of the session. What it is not: the journal (`kontext_tools.stores.journal`) or the resources
-(`resources`). Above: server. Below: studio.
+(`resources`). Above: server. Below: studio, terms.
 
 The handshake era has no public list of sessions and no hook for their end. Hence its listener is the handler of
 `notifications/initialized`, which does not return: it lives in the connection's task group and is cancelled with the
 connection, whatever ends that; what the session watches goes with it.
+
+Where people sign in, whoever listens is told nothing beyond their token's time: a stream ends then, a session is heard
+no more unless it has shown a newer token since.
 """
 
 from __future__ import annotations
@@ -20,12 +23,20 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
-from mcp.server.subscriptions import ListenHandler, ResourcesListChanged, ResourceUpdated, ServerEvent
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.subscriptions import (
+    SUBSCRIPTION_ID_META_KEY,
+    ListenHandler,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ServerEvent,
+)
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from kontext_server.app import App
+from kontext_server.surface.terms import Terms
 from kontext_server.surface.uris import JOBS_URI, USAGE_URI
 from kontext_tools.errors import KontextError
 from kontext_tools.references import Ref
@@ -44,6 +55,8 @@ LONGEST_URI_CHARS = 500
 
 Context = ServerRequestContext[App, Any]
 Listener = Callable[[ServerEvent], None]
+Sending = MemoryObjectSendStream[ServerEvent]
+Receiving = MemoryObjectReceiveStream[ServerEvent]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +74,7 @@ class Notices:
         self._whose = whose
         self._listeners: dict[object, tuple[str, Listener]] = {}
         self._watched: dict[str | None, set[str]] = {}
+        self._terms = Terms(app.clock)
         self._listen = ListenHandler(self)
         self._attending = 0
         self._somebody = anyio.Event()
@@ -105,12 +119,23 @@ class Notices:
     async def listen(
         self, ctx: Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
-        """Serve one stream of `subscriptions/listen`, until the client leaves or `close`."""
-        async with self._attended():
-            return await self._listen(ctx, params)
+        """Serve one stream of `subscriptions/listen`, until the client leaves, its token's time is over, or `close`.
+
+        Raises:
+            MCPError: this owner has too many of them.
+        """
+        with self._terms.one_stream(self._whose()), self._terms.last(object()):
+            async with self._attended():
+                return await self._listen(ctx, params)
+        return types.SubscriptionsListenResult(_meta={SUBSCRIPTION_ID_META_KEY: ctx.request_id})
+
+    async def prolong(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Note, as a part of the server's middleware, that a session has shown a token once more."""
+        self._terms.prolong(_session(ctx))
+        return await call_next(ctx)
 
     async def initialized(self, ctx: Context, _: types.NotificationParams) -> None:
-        """Tell a session of the handshake era for as long as it lives; does not return before."""
+        """Tell a session of the handshake era for as long as it lives and may hear; does not return before."""
         session = _session(ctx)
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or session in self._watched:
             return
@@ -124,15 +149,19 @@ class Notices:
                 send.send_nowait(event)
 
         try:
-            async with send, receive, self._attended():
-                unsubscribe = self.subscribe(deliver)
-                try:
-                    async for event in receive:
-                        await _notify(ctx, event)
-                finally:
-                    unsubscribe()
+            with self._terms.last(session):
+                await self._pump(ctx, send, receive, deliver)
         finally:
             del self._watched[session]
+
+    async def _pump(self, ctx: Context, send: Sending, receive: Receiving, deliver: Listener) -> None:
+        async with send, receive, self._attended():
+            unsubscribe = self.subscribe(deliver)
+            try:
+                async for event in receive:
+                    await _notify(ctx, event)
+            finally:
+                unsubscribe()
 
     async def watch(self, ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
         """Serve `resources/subscribe` of the handshake era.
@@ -189,6 +218,7 @@ class Notices:
 
     async def _look(self) -> bool:
         """Tell what happened since the last look; false where the store cannot be read."""
+        self._terms.end_those_over()
         try:
             tidings = await self._app.studio.tidings(self._mark)
         except KontextError as error:

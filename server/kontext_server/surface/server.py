@@ -187,5 +187,5 @@ def make_server(
     keys = [secrets.token_bytes(SEAL_BYTES) if seal is None else seal]
     security = RequestStateSecurity(keys=keys, ttl=ANSWER_WITHIN_S, bind_principal=owner_of)
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
-    server.middleware[:0] = [contain, refuse_unread, scopes.gate, *gates]
+    server.middleware[:0] = [contain, refuse_unread, scopes.gate, *gates, notices.prolong]
     return server

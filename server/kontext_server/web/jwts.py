@@ -100,6 +100,8 @@ class Jwts:
             client_id=str(claims.get("client_id") or claims.get("azp") or ""),
             scopes=_scopes(claims),
             subject=subject,
+            # Whoever listens is told nothing from then on (`surface.notices`).
+            expires_at=math.ceil(expires_at + LEEWAY_S),
             claims={"iss": self._issuer},
         )
 

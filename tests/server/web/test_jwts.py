@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from kontext_server.web.jwts import Jwts
+from kontext_server.web.jwts import LEEWAY_S, Jwts
 from kontext_server.web.key_set import AGAIN_S, FRESH_S, STALE_S, KeySet, read
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
@@ -52,7 +52,7 @@ async def test_a_token_says_who_it_is_what_it_allows_and_is_not_kept(issuer: Iss
         "token": "",
         "client_id": "a-client",
         "scopes": ["images:read", "images:edit"],
-        "expires_at": None,
+        "expires_at": int(clock.now().timestamp()) + 3600 + LEEWAY_S,
         "resource": None,
         "subject": "alice",
         "claims": {"iss": issuer.name},
