@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
-from support.hosted import PLACES, Hosted, hosting
+from support.hosted import Hosted, Kept, ManyMachines, OneMachine, hosting
+
+PLACES = ("one machine", "many machines")
 
 
 @pytest.fixture(scope="module", params=PLACES)
 def hosted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Hosted]:
     """One server for all of a module, at each place: each test signs people in under names of its own."""
-    place: str = request.param
-    with hosting(tmp_path_factory.mktemp("hosted"), place) as server:
+    folder = tmp_path_factory.mktemp("hosted")
+    with hosting(folder, _kept(request, folder)) as server:
         yield server
+
+
+@pytest.fixture(params=PLACES)
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    """A place for a server of the test's own."""
+    return _kept(request, tmp_path)
+
+
+def _kept(request: pytest.FixtureRequest, folder: Path) -> Kept:
+    if request.param == "one machine":
+        return OneMachine(folder)
+    return ManyMachines(request.getfixturevalue("postgres"), request.getfixturevalue("storage"))

@@ -1,17 +1,17 @@
 """A server that people sign in to, over real HTTP; with it who issues their tokens, and the provider that is paid.
 
-Where jobs and pictures are kept is a parameter: a new place is a row of `PLACES`.
+Where jobs and pictures are kept is a parameter: this machine's data folder, or a database and a bucket of many.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import httpx2
@@ -20,16 +20,55 @@ from mcp.client.streamable_http import streamable_http_client
 
 from kontext_server.simulator.serve import Running, running
 from kontext_tools.http import trusted
+from support.bucket import made
 from support.http_server import PATIENCE_S, Served, client_of, envelope, headers, served
 from support.issuer import Issuer, issuing
+from support.looking_in import DataFolder
+from support.places import PostgresPlace
+from support.postgres import Server
 from support.stdio_server import ERAS
 
 STATIC = "a-token-of-the-team"
 
-Place = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
-"""Makes a place ready, given a folder of the test's own, and gives the settings of a server that keeps its jobs and
-pictures there."""
-PLACES: Mapping[str, Place] = {"sqlite": lambda _: nullcontext({})}
+
+class Kept(Protocol):
+    """Where a server keeps its jobs and pictures."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What a server's environment names it by."""
+        ...
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Execute a statement behind the server's back; give its rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneMachine:
+    """The data folder of a server, below a folder of the test's own."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask its database, which is sound."""
+        data = DataFolder(self.folder / "data")
+        assert data.is_sound()
+        return data.rows(sql)
+
+
+class ManyMachines:
+    """PostgreSQL and S3-compatible storage."""
+
+    def __init__(self, server: Server, storage_url: str) -> None:
+        self._place = PostgresPlace(server, server.new_schema())
+        self.held = made(storage_url)
+        self.settings: Mapping[str, str] = {**self.held.settings, "KONTEXT_DATABASE_URL": self._place.url}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        return self._place.rows(sql)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +122,18 @@ class Hosted:
 
 
 @contextmanager
-def hosting(folder: Path, place: str = "sqlite", more: Mapping[str, str] | None = None) -> Generator[Hosted]:
+def hosting(folder: Path, kept: Kept | None = None, more: Mapping[str, str] | None = None) -> Generator[Hosted]:
     """Give a hosted server for as long as the block lasts; its operator shares the provider's key."""
     tokens = folder / "tokens"
     tokens.write_text(f"{hashlib.sha256(STATIC.encode()).hexdigest()} alice images:read,images:edit,jobs:cancel\n")
     tokens.chmod(0o600)
     ahead_s = [0.0]
     with (
-        PLACES[place](folder) as kept,
         running(job_seconds=0.0, clock=lambda: time.time() + ahead_s[0]) as simulator,
         issuing() as issuer,
     ):
-        settings = {**simulator.settings, **issuer.settings, **kept, **(more or {})}
+        where: Mapping[str, str] = {} if kept is None else kept.settings
+        settings = {**simulator.settings, **issuer.settings, **where, **(more or {})}
         settings |= {"KONTEXT_SHARE_KEYS": "true", "KONTEXT_TOKENS_FILE": str(tokens)}
         with served(folder, settings) as server:
             yield Hosted(server=server, issuer=issuer, simulator=simulator, folder=folder, ahead_s=ahead_s)
