@@ -14,15 +14,16 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from random import Random
 
-from kontext_server.adapters import configured
-from kontext_server.settings import Settings
+from kontext_server.adapters import KEY_FIELDS, configured, takers
+from kontext_server.settings import Settings, secret
 from kontext_server.storage import blobs as blobs_of
+from kontext_tools.accounts import Accounts
 from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.budget import Caps
-from kontext_tools.choosing import auto_order, for_guests
+from kontext_tools.choosing import SANDBOX, auto_order, for_guests
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
@@ -30,12 +31,14 @@ from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
+from kontext_tools.keyring import Keyring
 from kontext_tools.originals import Originals
 from kontext_tools.planner import Planner
 from kontext_tools.planning import Planning
 from kontext_tools.providers.base import Offer
 from kontext_tools.redaction import Redactor
 from kontext_tools.references import Ref
+from kontext_tools.sealing import Seal
 from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
@@ -43,6 +46,7 @@ from kontext_tools.steps import Steps
 from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
+from kontext_tools.tickets import Tickets
 from kontext_tools.trash import Trash
 
 LOCAL_OWNER = "local"
@@ -60,12 +64,14 @@ AddressOf = Callable[[str, Ref], str]
 class App:
     """What a surface needs: the verbs, and the facts that its words are made of.
 
-    `withheld` names the configured providers that do not serve whom it faces.
+    `withheld` names the providers that serve nobody whom it faces, with whatever key.
     """
 
     settings: Settings
     studio: Studio
     tasks: Tasks
+    keyring: Keyring
+    tickets: Tickets
     engine: Engine
     planner: Planner
     clock: Clock
@@ -78,13 +84,8 @@ class App:
 
     @property
     def offers(self) -> dict[str, Offer]:
-        """Facts of the providers that serve whom this app faces, by name."""
+        """Facts of the providers that serve whom this app faces, by name; some of them by a key of their own alone."""
         return {name: offer for name, offer in self.studio.offers.items() if name not in self.withheld}
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names that `auto` tries for them."""
-        return tuple(name for name in self.studio.order if name not in self.withheld)
 
     async def check(self) -> None:
         """Ask the store and the place of the pictures for what costs them little.
@@ -121,6 +122,7 @@ def build(
     any_file: bool = False,
     address_of: AddressOf | None = None,
     guests: bool = False,
+    key_page: str = "",
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -132,6 +134,7 @@ def build(
         any_file: whether inputs may come from any folder: a person at the command line names the file.
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         guests: whether it faces people who signed in, not the operator.
+        key_page: where those people enter keys of their own, as an address.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -152,17 +155,28 @@ def build(
     archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=settings.kontext_output_dir)
     providers = configured(settings, http, data_dir)
     order = auto_order(list(providers), settings.kontext_provider)
+    seal, make = Seal(lambda: secret(settings)), takers(settings, http)
+    keyring = Keyring(store, seal, make, tuple(KEY_FIELDS), clock, page=key_page if guests else "")
+    serves = for_guests(providers, settings.kontext_provider, shares=settings.kontext_share_keys)
+    # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.
+    accounts = Accounts(
+        providers,
+        order=order,
+        preferred=settings.kontext_provider,
+        operator=LOCAL_OWNER,
+        guests=serves,
+        keyring=keyring,
+        faces_guests=guests,
+    )
     caps = Caps(
         daily=settings.kontext_daily_budget,
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
-    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps)
-    engine = Engine(store, providers, steps, clock)
+    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps)
+    engine = Engine(store, accounts, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
-    # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.
-    serves = for_guests(providers, settings.kontext_provider, shares=settings.kontext_share_keys)
-    serving = Serving(inputs, originals, providers, clock, random, order=order, operator=LOCAL_OWNER, guests=serves)
+    serving = Serving(inputs, originals, accounts, clock, random)
     admitting = Admitting(store, clock, random, caps=caps)
     planner = Planner(store, engine, serving, inputs, admitting, clock)
     studio = Studio(
@@ -194,7 +208,9 @@ def build(
         clock=clock,
         path_of=path_of,
         places=places,
-        withheld=frozenset(providers) - serves if guests else frozenset(),
+        keyring=keyring,
+        tickets=Tickets(store, clock),
+        withheld=frozenset({SANDBOX}) - serves if guests else frozenset(),
         _store=store,
         _blobs=blobs,
         _http=http,

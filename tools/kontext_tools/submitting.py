@@ -146,7 +146,7 @@ class Submitting:
 
     async def _not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:
         with suppress(KontextError):  # a gate that is not written costs a request; the verdict comes first
-            await self._gates.failed(send.provider, failure)
+            await self._gates.failed(send.provider, failure, own_key=send.own_key)
         await self._until_written(lambda: self._write_not_submitted(job, send, verdict, failure))
 
     async def _write_not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:

@@ -27,6 +27,7 @@ from kontext_server.surface.catalogue import TEMPLATES
 from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
 from kontext_server.surface.notices import Notices
+from kontext_server.surface.own_keys import OwnKeys
 from kontext_server.surface.resources import Resources
 from kontext_server.surface.tasks import TaskExtension, declared
 from kontext_server.surface.tools import Tools
@@ -99,6 +100,7 @@ def make_server(app: App, *, seal: bytes | None = None) -> KontextServer:
     tools, resources = Tools(app), Resources(app, whose)
     notices = Notices(app, whose)
     job_tasks = JobTasks(app, tools)
+    own_keys = OwnKeys(app)
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
@@ -114,7 +116,7 @@ def make_server(app: App, *, seal: bytes | None = None) -> KontextServer:
     @studio_app.served_by(resources.contents)
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> HandlerResult:
         call = job_tasks.call if declared(ctx) else tools.call
-        return await call(params.name, params.arguments, Caller(ctx, params))
+        return await call(params.name, params.arguments, Caller(ctx, params, own_keys))
 
     @guarded
     async def list_resources(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:

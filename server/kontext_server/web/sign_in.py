@@ -28,8 +28,8 @@ from kontext_tools.http import Http
 from kontext_tools.redaction import Redactor
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
-OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/")
-"""A picture's address is its own proof."""
+OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", "/keys")
+"""A picture's address is its own proof; a form of the page for keys brings the token itself (`key_page`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 What this is: the async face, one verb after the other. What it is not: the connections (`sqlite_file`) or the
 statements (`sqlite_admits`, `sqlite_writes`, `sqlite_claims`, `sqlite_plans`, `sqlite_ledger`, `sqlite_reads`,
-`sqlite_finds`), nor the verbs of tasks (`sqlite_tasks`) and of deletion (`sqlite_forgets`). Above: app, engine, studio.
+`sqlite_finds`), nor the verbs of tasks (`sqlite_tasks`), of users' own keys (`sqlite_keys`)
+and of deletion (`sqlite_forgets`). Above: app, engine, studio.
 Below: those.
 """
 
@@ -31,10 +32,11 @@ from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
 from kontext_tools.stores.journal import Tidings
 from kontext_tools.stores.sqlite_file import BUSY_S as BUSY_S
 from kontext_tools.stores.sqlite_forgets import SqliteForgets
+from kontext_tools.stores.sqlite_keys import SqliteKeys
 from kontext_tools.stores.sqlite_tasks import SqliteTasks
 
 
-class SqliteStore(SqliteTasks, SqliteForgets):
+class SqliteStore(SqliteTasks, SqliteForgets, SqliteKeys):
     """Jobs in one file. See `stores.base.Store` for the verbs."""
 
     async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
