@@ -34,7 +34,7 @@ main { max-width: 34rem; margin: 0 auto; padding: 1.25rem; background: var(--car
   border-radius: 12px }
 h1 { margin: 0 0 .75rem; font-size: 1.35rem; line-height: 1.25 }
 h2 { margin: 1.5rem 0 .5rem; font-size: 1rem }
-p { margin: 0 0 .75rem } .soft { color: var(--soft); font-size: .9rem }
+p { margin: 0 0 .75rem } .soft { color: var(--soft); font-size: .9rem } p.soft { margin-top: .4rem }
 .told { padding: .6rem .75rem; border: 1px solid; border-radius: 8px } .good { color: var(--good) }
 .bad { color: var(--bad) }
 label { display: block; margin: .9rem 0 .25rem; font-weight: 600 }

@@ -9,6 +9,8 @@ import json
 import sqlite3
 from collections.abc import Callable
 
+from kontext_tools.stores.schema_keys import m012_keys_and_tickets
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -253,23 +255,6 @@ def m011_trash(db: sqlite3.Connection) -> None:
         ) STRICT"""
     )
     db.execute("CREATE TABLE forgotten (job_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
-
-
-def m012_keys_and_tickets(db: sqlite3.Connection) -> None:
-    """Create users' own keys, each sealed, and the tickets: what an address that works once stands for."""
-    for statement in (
-        """CREATE TABLE provider_keys (
-            id TEXT PRIMARY KEY, owner TEXT NOT NULL, provider TEXT NOT NULL, sealed TEXT NOT NULL,
-            entered_us INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID""",
-        "CREATE UNIQUE INDEX provider_keys_owners ON provider_keys (owner, provider)",
-        """CREATE TABLE tickets (
-            digest TEXT PRIMARY KEY, owner TEXT NOT NULL, purpose TEXT NOT NULL, about TEXT NOT NULL,
-            ends_us INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX tickets_ends ON tickets (ends_us)",
-    ):
-        db.execute(statement)
 
 
 MIGRATIONS: tuple[Migration, ...] = (
