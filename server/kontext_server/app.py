@@ -48,6 +48,7 @@ from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
 from kontext_tools.tickets import Tickets
 from kontext_tools.trash import Trash
+from kontext_tools.uploads import Uploads
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
@@ -78,6 +79,7 @@ class App:
     path_of: Callable[[str], Path | None]
     places: Places
     withheld: frozenset[str] = frozenset()
+    uploads: Uploads | None = None
     _store: SqliteStore
     _blobs: Blobs
     _http: Http
@@ -86,6 +88,10 @@ class App:
     def offers(self) -> dict[str, Offer]:
         """Facts of the providers that serve whom this app faces, by name; some of them by a key of their own alone."""
         return {name: offer for name, offer in self.studio.offers.items() if name not in self.withheld}
+
+    def temporary(self) -> Path:
+        """Give a fresh path on this machine, for a stream to be written to; swept at start if left over."""
+        return self._blobs.temporary()
 
     async def check(self) -> None:
         """Ask the store and the place of the pictures for what costs them little.
@@ -123,6 +129,7 @@ def build(
     address_of: AddressOf | None = None,
     guests: bool = False,
     key_page: str = "",
+    upload_place: str = "",
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -135,6 +142,7 @@ def build(
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         guests: whether it faces people who signed in, not the operator.
         key_page: where those people enter keys of their own, as an address.
+        upload_place: what the addresses begin with that take a picture over HTTP.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -175,7 +183,9 @@ def build(
     )
     steps = Steps(store, accounts, originals, archive, clock, random, caps=caps)
     engine = Engine(store, accounts, steps, clock)
-    inputs = Inputs(store, blobs, sources, shelf)
+    tickets = Tickets(store, clock)
+    uploads = Uploads(tickets, sources, shelf, trash, place=upload_place) if upload_place else None
+    inputs = Inputs(store, blobs, sources, shelf, uploads=uploads)
     serving = Serving(inputs, originals, accounts, clock, random)
     admitting = Admitting(store, clock, random, caps=caps)
     planner = Planner(store, engine, serving, inputs, admitting, clock)
@@ -209,7 +219,8 @@ def build(
         path_of=path_of,
         places=places,
         keyring=keyring,
-        tickets=Tickets(store, clock),
+        tickets=tickets,
+        uploads=uploads,
         withheld=frozenset({SANDBOX}) - serves if guests else frozenset(),
         _store=store,
         _blobs=blobs,

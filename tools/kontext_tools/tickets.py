@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 
 from kontext_tools.clocks import Clock
@@ -36,6 +37,16 @@ class Tickets:
     async def seen(self, words: str, purpose: str) -> Ticket | None:
         """Give what words stand for, unused; what is over, used, for something else and never was read the same."""
         return await self._store.ticket(_digest(words), purpose, now=self._clock.now())
+
+    async def become(self, words: str, purpose: str, other: str, *, lasts: timedelta, about: str) -> bool:
+        """Use a ticket up for what its words stand for from then on; false where it was not there to be used."""
+        now = self._clock.now()
+        digest = _digest(words)
+        ticket = await self._store.ticket(digest, purpose, now=now)
+        if ticket is None:
+            return False
+        then = replace(ticket, purpose=other, about=about, ends_at=now + lasts)
+        return await self._store.take_ticket(digest, purpose, now=now, then=then) is not None
 
     async def taken(self, words: str, purpose: str) -> Ticket | None:
         """Use a ticket up; of all who ask, one gets it."""

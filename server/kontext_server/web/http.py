@@ -26,7 +26,7 @@ from kontext_server.settings import Settings
 from kontext_server.settings import secret as secret_of
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
-from kontext_server.web import key_page, sign_in
+from kontext_server.web import key_page, sign_in, uploads
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.bearer import Bearer
 from kontext_server.web.hosts import HostCheck, loopback_only, others_reach, reached_by
@@ -60,7 +60,13 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
     with listening(host, port) as place:
         base = settings.kontext_public_url or place.base
         addresses = Addresses(base, secret, clock)
-        app = build(settings, address_of=addresses.address, guests=signs_in, key_page=base + key_page.PATH)
+        app = build(
+            settings,
+            address_of=addresses.address,
+            guests=signs_in,
+            key_page=base + key_page.PATH,
+            upload_place=base + uploads.PATH,
+        )
         run(
             make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256)),
             app,
@@ -142,6 +148,7 @@ def application(
         transport_security=security,
         custom_starlette_routes=[
             *routes(app, addresses, limit),
+            *uploads.routes(app),
             *([] if signing_in is None else [*signing_in.routes, *key_page.routes(app, signing_in.verifier)]),
         ],
     )

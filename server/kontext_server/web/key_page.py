@@ -37,22 +37,12 @@ from kontext_server.app import App
 from kontext_server.surface.asking import owner_of_token
 from kontext_server.surface.own_keys import PURPOSE, OwnKeys
 from kontext_server.surface.scopes import EDIT
-from kontext_server.web import key_words
+from kontext_server.web import key_words, plain_page
 from kontext_tools.errors import InvalidArgument, KontextError
 
 PATH = "/keys"
 MAX_BODY_BYTES = 32_768
 """Of a form: a token and a key, and what names them."""
-AROUND: Mapping[str, str] = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": key_words.POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
 log = logging.getLogger(__name__)
 
 Do = Callable[[str, Mapping[str, str]], Awaitable[str]]
@@ -175,4 +165,4 @@ def _over() -> Response:
 
 
 def _answer(html: str, status: int = 200) -> Response:
-    return HTMLResponse(html, status_code=status, headers=dict(AROUND))
+    return HTMLResponse(html, status_code=status, headers=dict(plain_page.AROUND))

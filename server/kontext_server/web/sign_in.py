@@ -28,8 +28,9 @@ from kontext_tools.http import Http
 from kontext_tools.redaction import Redactor
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
-OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", "/keys")
-"""A picture's address is its own proof; a form of the page for keys brings the token itself (`key_page`)."""
+OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", "/keys", "/uploads/")
+"""A picture's address is its own proof, and one that takes a picture; a form of the page for keys brings the token
+itself (`key_page`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,13 +74,18 @@ class TicketStore(Protocol):
     """Where tickets live."""
 
     async def add_ticket(self, ticket: Ticket, *, now: datetime) -> None:
-        """Record a ticket, durable before this returns; those that are over by then are forgotten."""
+        """Record a ticket, durable before this returns.
+
+        Those that are over by then are forgotten, and the keys of sources that they name go into the trash with that.
+        """
         ...
 
     async def ticket(self, digest: str, purpose: str, *, now: datetime) -> Ticket | None:
         """Give a ticket while its time is not over and it was not used."""
         ...
 
-    async def take_ticket(self, digest: str, purpose: str, *, now: datetime) -> Ticket | None:
-        """Use a ticket up: of all who ask, in all processes, one gets it."""
+    async def take_ticket(
+        self, digest: str, purpose: str, *, now: datetime, then: Ticket | None = None
+    ) -> Ticket | None:
+        """Use a ticket up: of all who ask, in all processes, one gets it; `then` takes its place in the same write."""
         ...

@@ -8,6 +8,7 @@ import sqlite3
 from datetime import datetime
 from typing import Any
 
+from kontext_tools.blobs import keys
 from kontext_tools.stores import records
 from kontext_tools.stores.keys import SealedKey, Ticket
 from kontext_tools.stores.sqlite_file import SqliteFile
@@ -43,9 +44,11 @@ class SqliteKeys(SqliteFile):
         """Give a ticket."""
         return await self._read(lambda db: _ticket(db, digest, purpose, now))
 
-    async def take_ticket(self, digest: str, purpose: str, *, now: datetime) -> Ticket | None:
+    async def take_ticket(
+        self, digest: str, purpose: str, *, now: datetime, then: Ticket | None = None
+    ) -> Ticket | None:
         """Use a ticket up."""
-        return await self._write(lambda db: _take(db, digest, purpose, now))
+        return await self._write(lambda db: _take(db, digest, purpose, now, then))
 
 
 def _keep(db: sqlite3.Connection, key: SealedKey) -> None:
@@ -83,7 +86,15 @@ def _key_from(row: tuple[Any, ...]) -> SealedKey:
 
 
 def _add(db: sqlite3.Connection, ticket: Ticket, now: datetime) -> None:
-    db.execute("DELETE FROM tickets WHERE ends_us <= ?", (records.to_us(now),))
+    over = (records.to_us(now),)
+    for (about,) in db.execute("SELECT about FROM tickets WHERE ends_us <= ? AND about <> ''", over).fetchall():
+        for key in keys.sources_in(about):
+            db.execute("INSERT INTO trash (key) VALUES (?)", (key,))
+    db.execute("DELETE FROM tickets WHERE ends_us <= ?", over)
+    _insert(db, ticket)
+
+
+def _insert(db: sqlite3.Connection, ticket: Ticket) -> None:
     db.execute(
         f"INSERT INTO tickets ({_TICKET}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608  # constant
         (ticket.digest, ticket.owner, ticket.purpose, ticket.about, records.to_us(ticket.ends_at)),
@@ -101,9 +112,13 @@ def _ticket(db: sqlite3.Connection, digest: str, purpose: str, now: datetime) ->
     return Ticket(digest=digest, owner=owner, purpose=purpose, about=about, ends_at=records.from_us(ends_us))
 
 
-def _take(db: sqlite3.Connection, digest: str, purpose: str, now: datetime) -> Ticket | None:
+def _take(db: sqlite3.Connection, digest: str, purpose: str, now: datetime, then: Ticket | None) -> Ticket | None:
     found = _ticket(db, digest, purpose, now)
     if found is None:
         return None
     gone = db.execute("DELETE FROM tickets WHERE digest = ? AND purpose = ?", (digest, purpose))
-    return found if gone.rowcount else None
+    if not gone.rowcount:
+        return None
+    if then is not None:
+        _insert(db, then)
+    return found
