@@ -15,6 +15,7 @@ from support.issuer import issuing
 from support.looking_in import DataFolder
 from support.own_keys import OPERATORS, Town, key_of, keys_seen
 from support.stdio_server import ERAS, call, fields_of
+from support.task_client import TakesTasks
 from support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,14 @@ async def test_who_has_no_key_is_led_to_the_page_and_served_by_the_key_they_ente
     assert keys_seen(town.simulator, "replicate") == {key_of(name)}
     assert keys_seen(town.simulator, "core.today") == set()
     assert (await town.enter(name, "replicate", key_of("other"), way=asked[0])).status_code == 404, "it works once"
+
+
+async def test_a_client_that_takes_tasks_is_led_there_too(town: Town) -> None:
+    asked: list[str] = []
+    person = town.person("tim", "replicate", key_of("tim"), asked=asked)
+    async with town.client("tim", era=ERAS[1], person=person, extensions=[TakesTasks()]) as client:
+        made = fields_of(await call(client, "generate_image", prompt="a lake of Tim's", provider="replicate"))
+    assert (made["status"], len(asked)) == ("completed", 1)
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -45,14 +45,17 @@ class Town:
     """All that its page for keys answered."""
 
     @asynccontextmanager
-    async def client(self, subject: str, *, era: str, person: Any = None) -> AsyncGenerator[Client]:
+    async def client(self, subject: str, *, era: str, person: Any = None, **more: Any) -> AsyncGenerator[Client]:
         """Give somebody's client; with a person it opens addresses."""
         told = {"Authorization": f"Bearer {self.issuer.token(subject)}"}
         with anyio.fail_after(PATIENCE_S):
             async with (
                 httpx2.AsyncClient(headers=told, timeout=PATIENCE_S) as http,
                 Client(
-                    streamable_http_client(self.server.url, http_client=http), mode=era, elicitation_callback=person
+                    streamable_http_client(self.server.url, http_client=http),
+                    mode=era,
+                    elicitation_callback=person,
+                    **more,
                 ) as client,
             ):
                 yield client

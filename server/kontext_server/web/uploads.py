@@ -51,11 +51,12 @@ class _Page:
     async def served(self, request: Request) -> Response:
         words = request.path_params["words"]
         by_form = request.headers.get("content-type", "").startswith("multipart/form-data")
-        html = by_form or request.method == "GET"
+        shown = request.method in ("GET", "HEAD")
+        html = by_form or shown
         try:
             if not await self._uploads.is_open(words):
                 raise uploads.over()
-            if request.method == "GET":
+            if shown:
                 return _page(_FORM)
             data = await _chosen(request) if by_form else await self._received(request)
             facts = await self._uploads.take(words, data)
