@@ -77,7 +77,7 @@ class Accounts:
         faces_guests: bool = False,
     ) -> None:
         self._configured = configured
-        self.order = tuple(order)
+        self._order = tuple(order)
         self._preferred = tuple(preferred)
         self._operator = operator
         self._guests = frozenset(configured) if guests is None else frozenset(guests)
@@ -99,13 +99,13 @@ class Accounts:
             names = frozenset(configured) if owner == self._operator else self._guests
             return Party(
                 offers={name: offer for name, offer in configured.items() if name in names},
-                order=tuple(name for name in self.order if name in names),
+                order=tuple(name for name in self._order if name in names),
                 withheld=frozenset(configured) - names,
             )
         every = {**self._keyring.offers, **configured}
         own = await self._keyring.names(owner)
         offers = {name: offer for name, offer in every.items() if name in own | self._guests}
-        order = self.order
+        order = self._order
         if own:
             order = tuple(dict.fromkeys((*auto_order(sorted(own), self._preferred), *auto_order(sorted(own), ()))))
         return Party(

@@ -58,11 +58,6 @@ class Serving:
         """What each provider that may be asked here can do and costs, the sandbox last."""
         return self._accounts.offers
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names that `auto` tries of those with the operator's keys."""
-        return self._accounts.order
-
     async def party(self, owner: str) -> Party:
         """Give who would serve an owner."""
         return await self._accounts.party(owner)

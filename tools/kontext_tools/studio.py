@@ -80,11 +80,6 @@ class Studio:
         """What each configured provider can do and costs, the sandbox last."""
         return self._serving.offers
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names that `auto` tries."""
-        return self._serving.order
-
     async def party(self, owner: str) -> Party:
         """Give who would serve an owner, and by whose key."""
         return await self._serving.party(owner)

@@ -78,7 +78,7 @@ class OwnKeys:
             answer = _returned(params) if modern else await self._asked(ctx, owner, needed.key_for)
             if modern and answer is None:
                 return _question(await self.address(owner, needed.key_for))
-            if answer is None or answer.action != "accept" or not await self._entered(ctx, owner, before):
+            if answer is None or answer.action != "accept" or not await self._entered(owner, before):
                 raise
         return await work()
 
@@ -94,12 +94,12 @@ class OwnKeys:
                 return None
         return None
 
-    async def _entered(self, ctx: ServerRequestContext[Any, Any], owner: str, before: list[Held]) -> bool:
+    async def _entered(self, owner: str, before: list[Held]) -> bool:
+        # No progress is told meanwhile: the job's own begins at nothing, and a number may not be smaller than before.
         never, since_s = anyio.Event(), 0.0
         while since_s < WAIT_S:
             if await self._held(owner) != before:
                 return True
-            await ctx.session.report_progress(since_s, WAIT_S, "waiting for the person to enter a key")
             await self._app.clock.wait(never, LOOK_S)
             since_s += LOOK_S
         return False

@@ -35,7 +35,7 @@ button.plain { background: transparent; border-color: var(--line); color: inheri
 :focus-visible { outline: 3px solid var(--strong); outline-offset: 2px }
 ul { margin: 0 0 .75rem; padding: 0; list-style: none }
 li { padding: .6rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
-code { font: .95em ui-monospace, monospace }
+code { font: .95em ui-monospace, monospace; overflow-wrap: anywhere }
 """
 
 POLICY = (
