@@ -192,6 +192,9 @@ async def test_a_refused_key_of_one_is_nobody_elses_trouble_and_is_told_to_nobod
         his = fields_of(await call(gus, "generate_image", prompt="a lake of Gus's", wait_seconds=20))
     assert fields_of(refused)["status"] == "failed"
     assert key not in refused.model_dump_json()
+    assert fields_of(refused)["error"]["fix"] == (
+        f"The person enters a valid key for replicate at {town.server.base}/keys; then call again."
+    )
     assert waits["status"] == "pending"
     assert his["status"] == "completed", "a 429 to one key holds no other back"
 

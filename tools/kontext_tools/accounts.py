@@ -14,10 +14,10 @@ by these alone, so that nobody spends the operator's money without having asked 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kontext_tools.choosing import auto_order
-from kontext_tools.errors import Failure, NotConfigured
+from kontext_tools.errors import AuthFailed, Failure, NotConfigured
 from kontext_tools.jobs import Send
 from kontext_tools.keyring import Keyring
 from kontext_tools.providers.base import (
@@ -123,6 +123,12 @@ class Accounts:
             NotConfigured: the key that it was recorded with is not there.
         """
         return await self.by_name(owner, send.provider, own_key=send.own_key)
+
+    def told(self, send: Send, failure: Failure) -> Failure:
+        """Give a send's failure as its owner can mend it: they enter a key of their own, no operator sets it."""
+        if not send.own_key or failure.code != AuthFailed.code or self._keyring is None:
+            return failure
+        return replace(failure, fix=f"{self._keyring.mending(send.provider, 'a valid key')}; then call again.")
 
     async def by_name(self, owner: str, name: str, *, own_key: bool) -> Provider:
         """Give a provider's adapter, by whose key it is asked. Raises `NotConfigured`."""

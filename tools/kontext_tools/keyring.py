@@ -170,11 +170,15 @@ class Keyring:
     def _opened(self, row: SealedKey) -> str:
         return self._seal.opened(row.sealed, row.id, row.owner, row.provider)
 
-    def _needed(self, provider: str, what: str) -> NotConfigured:
+    def mending(self, provider: str, what: str) -> str:
+        """Give what a person does who has to enter a key."""
         where = f"at {self.page}" if self.page else "on this server's page for keys"
+        return f"The person enters {what} for {provider} {where}"
+
+    def _needed(self, provider: str, what: str) -> NotConfigured:
         needed = NotConfigured(
             f"{what}; nothing more is asked of {provider}.",
-            fix=f"The person enters their key for {provider} {where}; a job that waits for it goes on by itself then.",
+            fix=f"{self.mending(provider, 'their key')}; a job that waits for it goes on by itself then.",
             field="provider",
         )
         needed.by_key_for(provider)

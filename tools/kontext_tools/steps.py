@@ -60,7 +60,7 @@ class Steps:
         passing = Passing(store, accounts, clock, random, caps=caps or Caps.none())
         self._seeking = seeking = Seeking(store, self._leased, accounts, originals, gates, clock, random)
         self._submitting = Submitting(
-            store, self._leased, self._watching, passing, seeking, originals, gates, clock, random
+            store, self._leased, self._watching, passing, seeking, originals, gates, accounts, clock, random
         )
 
     async def sweep(self) -> None:
