@@ -12,9 +12,10 @@ from pathlib import Path
 from kontext_server.settings import Settings
 from kontext_tools.choosing import SANDBOX
 from kontext_tools.http import Http
+from kontext_tools.keyring import Make
 from kontext_tools.providers.base import Provider
 
-Make = Callable[[Settings, Http, str], Provider | None]
+_Maker = Callable[[Settings, Http, str], Provider | None]
 """Makes an adapter with its key; `None` where it has not the model that the operator asked for."""
 
 
@@ -36,6 +37,15 @@ def adapter(name: str, settings: Settings, http: Http) -> Provider | None:
     key_field, make = _ADAPTERS[name]
     key = getattr(settings, key_field)
     return None if key is None else make(settings, http, key.get_secret_value())
+
+
+def takers(settings: Settings, http: Http) -> Make:
+    """Give what makes a provider's adapter with a key that its user entered; `None` where it has not the model."""
+
+    def made(name: str, key: str) -> Provider | None:
+        return _ADAPTERS[name][1](settings, http, key)
+
+    return made
 
 
 def _core_today(settings: Settings, http: Http, key: str) -> Provider | None:
@@ -101,7 +111,7 @@ def _fal(settings: Settings, http: Http, key: str) -> Provider | None:
     return Fal(http, key=key, base_url=settings.fal_base_url, price=settings.fal_price, model=settings.kontext_model)
 
 
-_ADAPTERS: Mapping[str, tuple[str, Make]] = {
+_ADAPTERS: Mapping[str, tuple[str, _Maker]] = {
     "core.today": ("core_today_api_key", _core_today),
     "kkiai": ("kkiai_api_key", _kkiai),
     "runflow": ("runflow_api_key", _runflow),

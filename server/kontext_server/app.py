@@ -14,16 +14,17 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from random import Random
 
-from kontext_server.adapters import configured
-from kontext_server.settings import Settings
+from kontext_server.adapters import KEY_FIELDS, configured, takers
+from kontext_server.settings import Settings, secret
 from kontext_server.storage import blobs as blobs_of
 from kontext_server.storage import store as store_of
+from kontext_tools.accounts import Accounts
 from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.budget import Caps, day_of
-from kontext_tools.choosing import auto_order, for_guests
+from kontext_tools.choosing import SANDBOX, auto_order, for_guests
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
@@ -31,6 +32,7 @@ from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
+from kontext_tools.keyring import Keyring
 from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.originals import Originals
 from kontext_tools.planner import Planner
@@ -39,6 +41,7 @@ from kontext_tools.providers.base import Offer, Provider
 from kontext_tools.providers.metered import Metered
 from kontext_tools.redaction import Redactor
 from kontext_tools.references import Ref
+from kontext_tools.sealing import Seal
 from kontext_tools.serving import Serving
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
@@ -47,7 +50,9 @@ from kontext_tools.stores.base import Store
 from kontext_tools.stores.figures import Figures
 from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
+from kontext_tools.tickets import Tickets
 from kontext_tools.trash import Trash
+from kontext_tools.uploads import Uploads
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
@@ -66,13 +71,15 @@ LinkOf = Callable[[str], str]
 class App:
     """What a surface needs: the verbs, and the facts that its words are made of.
 
-    `withheld` names the configured providers that do not serve whom it faces; `link_of` is there where a link of ours
-    opens a gallery.
+    `withheld` names the providers that serve nobody whom it faces, with whatever key; `link_of` is there where a link
+    of ours opens a gallery.
     """
 
     settings: Settings
     studio: Studio
     tasks: Tasks
+    keyring: Keyring
+    tickets: Tickets
     engine: Engine
     planner: Planner
     clock: Clock
@@ -80,19 +87,19 @@ class App:
     places: Places
     withheld: frozenset[str] = frozenset()
     link_of: LinkOf | None = None
+    uploads: Uploads | None = None
     _store: Store
     _blobs: Blobs
     _http: Http
 
     @property
     def offers(self) -> dict[str, Offer]:
-        """Facts of the providers that serve whom this app faces, by name."""
+        """Facts of the providers that serve whom this app faces, by name; some of them by a key of their own alone."""
         return {name: offer for name, offer in self.studio.offers.items() if name not in self.withheld}
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names that `auto` tries for them."""
-        return tuple(name for name in self.studio.order if name not in self.withheld)
+    def temporary(self) -> Path:
+        """Give a fresh path on this machine, for a stream to be written to; swept at start if left over."""
+        return self._blobs.temporary()
 
     async def check(self) -> None:
         """Ask the store and the place of the pictures for what costs them little.
@@ -135,6 +142,8 @@ def build(
     guests: bool = False,
     link_of: LinkOf | None = None,
     meter: Meter | None = None,
+    key_page: str = "",
+    upload_place: str = "",
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -148,6 +157,8 @@ def build(
         guests: whether it faces people who signed in, not the operator.
         link_of: where a link opens the gallery of whoever signed in.
         meter: who is told what happens, where anybody is.
+        key_page: where those people enter keys of their own, as an address.
+        upload_place: what the addresses begin with that take a picture over HTTP.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -170,17 +181,30 @@ def build(
     if meter is not None:
         providers = {name: Metered(provider, meter, clock) for name, provider in providers.items()}
     order = auto_order(list(providers), settings.kontext_provider)
+    seal, make = Seal(lambda: secret(settings)), takers(settings, http)
+    keyring = Keyring(store, seal, make, tuple(KEY_FIELDS), clock, page=key_page if guests else "")
+    serves = for_guests(providers, settings.kontext_provider, shares=settings.kontext_share_keys)
+    # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.
+    accounts = Accounts(
+        providers,
+        order=order,
+        preferred=settings.kontext_provider,
+        operator=LOCAL_OWNER,
+        guests=serves,
+        keyring=keyring,
+        faces_guests=guests,
+    )
     caps = Caps(
         daily=settings.kontext_daily_budget,
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
-    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps, meter=meter or UNMETERED)
-    engine = Engine(store, providers, steps, clock)
-    inputs = Inputs(store, blobs, sources, shelf)
-    # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.
-    serves = for_guests(providers, settings.kontext_provider, shares=settings.kontext_share_keys)
-    serving = Serving(inputs, originals, providers, clock, random, order=order, operator=LOCAL_OWNER, guests=serves)
+    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, meter=meter or UNMETERED)
+    engine = Engine(store, accounts, steps, clock)
+    tickets = Tickets(store, clock)
+    uploads = Uploads(tickets, sources, shelf, trash, place=upload_place) if upload_place else None
+    inputs = Inputs(store, blobs, sources, shelf, uploads=uploads)
+    serving = Serving(inputs, originals, accounts, clock, random)
     admitting = Admitting(store, clock, random, caps=caps)
     planner = Planner(store, engine, serving, inputs, admitting, clock)
     studio = Studio(
@@ -212,7 +236,10 @@ def build(
         clock=clock,
         path_of=path_of,
         places=places,
-        withheld=frozenset(providers) - serves if guests else frozenset(),
+        keyring=keyring,
+        tickets=tickets,
+        uploads=uploads,
+        withheld=frozenset({SANDBOX}) - serves if guests else frozenset(),
         link_of=link_of,
         _store=store,
         _blobs=blobs,

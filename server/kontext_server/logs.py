@@ -42,8 +42,8 @@ def configure(level: str, redact: Callable[[str], str]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These tell addresses and headers at debug level.
-    for name in ("httpx2", "httpcore2", "mcp", "PIL", "asyncio"):
+    # These tell addresses, headers and whole answers at debug level.
+    for name in ("httpx2", "httpcore2", "mcp", "sse_starlette", "python_multipart", "PIL", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from kontext_server import secret_key
 from kontext_server.setting_names import slips_in_environment
 from kontext_server.setting_sources import (
     Environment,
@@ -239,6 +240,27 @@ def prepare_data_dir(settings: Settings) -> None:
             pass
     except OSError as error:
         raise SettingError(f"KONTEXT_DATA_DIR names a folder that cannot be written ({error.strerror})") from None
+
+
+def secret(settings: Settings) -> bytes:
+    """Give the secret key, set or kept in the data folder.
+
+    Raises:
+        SettingError: the one in the data folder cannot be read or made, or is none.
+    """
+    if settings.kontext_secret_key is not None:
+        key = secret_key.decoded(settings.kontext_secret_key.get_secret_value())
+        assert key is not None, "settings let no other through"
+        return key
+    try:
+        key = secret_key.kept_in(settings.kontext_data_dir)
+    except OSError as error:
+        raise SettingError(f"KONTEXT_DATA_DIR: its {secret_key.FILE} cannot be read ({error.strerror})") from None
+    if key is None:
+        raise SettingError(
+            f"KONTEXT_SECRET_KEY: {secret_key.FILE} in the data folder holds no key; remove that file, or set the key"
+        )
+    return key
 
 
 def _wrong(told: ErrorDetails) -> str:

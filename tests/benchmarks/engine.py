@@ -25,6 +25,7 @@ from rows import Row
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from kontext_tools.accounts import Accounts
 from kontext_tools.archive import Archive, Kept
 from kontext_tools.budget import Caps
 from kontext_tools.clocks import SystemClock
@@ -132,11 +133,11 @@ async def _moves(folder: Path, count: int, *, waited_for: bool = False) -> float
     done = Snapshot(phase=Phase.DONE, remote_id="r1", outputs=(RemoteOutput(data=b"kept"),))
     offer = replace(OFFER, concurrency=count)
     provider = Scripted(creates=[waiting()], looks=[done], offer=offer)
-    clock, providers = SystemClock(), {offer.name: provider}
+    clock, accounts = SystemClock(), Accounts({offer.name: provider})
     store = SqliteStore(folder / "kontext.db")
     elsewhere = Elsewhere(count)
     originals, archive = cast("Originals", NoSource()), cast("Archive", elsewhere)
-    engine = Engine(store, providers, Steps(store, providers, originals, archive, clock, Random(7)), clock)
+    engine = Engine(store, accounts, Steps(store, accounts, originals, archive, clock, Random(7)), clock)
     price = offer.price
 
     async def one(job_id: str) -> None:
@@ -158,7 +159,7 @@ async def _moves(folder: Path, count: int, *, waited_for: bool = False) -> float
                 calls.start_soon(one, f"car-{n:04}")
             await elsewhere.all_kept.wait()
         while engine.driving:
-            await store.next_due(providers)
+            await store.next_due(accounts.offers)
         cpu_s = time.process_time() - began
     await store.close()
     return cpu_s * 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -154,12 +155,16 @@ async def test_F10_no_file_of_the_machine_is_read_over_http(tmp_path: Path, era:
             ]
     assert (unknown["code"], "path" in unknown["fix"]) == ("unknown_ref", False)
     assert [error["code"] for error in errors] == ["source_not_allowed"] * len(errors)
-    assert {(error["message"], error["fix"]) for error in errors} == {
-        (
-            "Files of this machine may not be read here; nothing was sent.",
-            "Pass an https address, a data URI or an earlier result such as red-car-4k7q/1.",
-        )
+    ways = [re.findall(rf"{server.base}/uploads/[A-Za-z0-9_-]{{43}}", error["fix"]) for error in errors]
+    assert [len(set(way)) for way in ways] == [1] * len(errors) and len({way[0] for way in ways}) == len(errors)
+    told = {
+        (error["message"], error["fix"].replace(way[0], "ADDRESS")) for error, way in zip(errors, ways, strict=True)
     }
+    fix = (
+        "PUT the file to ADDRESS or let the person open that page and choose it (once, within an hour); then call "
+        "again with image='ADDRESS'. Or pass an https address, a data URI or an earlier result such as red-car-4k7q/1."
+    )
+    assert told == {("Files of this machine may not be read here; nothing was sent.", fix)}
 
 
 async def _submitted(data: DataFolder) -> None:

@@ -40,7 +40,7 @@ class Stderr(io.StringIO):
 @contextmanager
 def configured(*, terminal: bool = False) -> Generator[Stderr]:
     """Configure logging onto a stream of the test's own, and give everything back as it was."""
-    names = ("httpx2", "httpcore2", "mcp")
+    names = ("httpx2", "httpcore2", "mcp", "sse_starlette", "python_multipart")
     root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in names}
     handlers, level = list(root.handlers), root.level
     stream = Stderr(terminal=terminal)
@@ -80,6 +80,8 @@ def test_what_is_below_the_level_is_not_told() -> None:
     with configured() as stderr:
         log.debug("a detail")
         logging.getLogger("httpx2").info("GET https://example.com?key=1")
+        logging.getLogger("sse_starlette.sse").info("chunk: an answer with an address of ours")
+        logging.getLogger("python_multipart.multipart").info("a part of a person's file")
         logging.getLogger("mcp.server").info("a header")
     assert stderr.taken() == []
 

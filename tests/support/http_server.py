@@ -57,9 +57,13 @@ def served(folder: Path, settings: Mapping[str, str] | None = None, *arguments: 
     assert process.stderr is not None
     with process:
         try:
-            line = process.stderr.readline()
-            assert line.startswith("kontext serves http://"), line + process.stderr.read()
-            yield Served(url=line.removeprefix("kontext serves ").strip(), process=process)
+            said: list[str] = []
+            for line in process.stderr:  # before it there may be lines of the log
+                said.append(line)
+                if line.startswith("kontext serves http://"):
+                    break
+            assert said and said[-1].startswith("kontext serves http://"), "".join(said)
+            yield Served(url=said[-1].removeprefix("kontext serves ").strip(), process=process)
         finally:
             process.kill()
 

@@ -11,9 +11,12 @@ from kontext_server.settings import load
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
+from kontext_tools.keyring import Keyring
+from kontext_tools.sealing import Seal
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources
 from kontext_tools.tasks import Tasks
+from kontext_tools.tickets import Tickets
 from support.scripted import Scripted
 from support.workshop import Workshop, workshop
 
@@ -29,6 +32,8 @@ async def scripted_app(folder: Path, provider: Scripted) -> AsyncGenerator[tuple
             App(
                 settings=load(kontext_data_dir=folder, kontext_preview="none"),
                 studio=shop.studio,
+                keyring=Keyring(shop.store, Seal(lambda: bytes(32)), lambda _, __: None, (), shop.clock),
+                tickets=Tickets(shop.store, shop.clock),
                 tasks=Tasks(shop.store, inputs, shelf, shop.clock),
                 engine=shop.engine,
                 planner=shop.planner,

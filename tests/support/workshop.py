@@ -13,6 +13,7 @@ from random import Random
 import anyio
 from PIL import Image
 
+from kontext_tools.accounts import Accounts
 from kontext_tools.admitting import Admitting
 from kontext_tools.archive import Archive
 from kontext_tools.blobs.base import Blobs
@@ -124,6 +125,7 @@ async def workshop(
     zone: tzinfo = UTC,
     blobs: Blobs | None = None,
     meter: Meter = UNMETERED,
+    accounts: Accounts | None = None,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
@@ -136,10 +138,11 @@ async def workshop(
     archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=output_dir)
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
-    steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps, meter=meter)
-    engine = Engine(store, by_name, steps, clock)
+    accounts = accounts or Accounts(by_name, order=order)
+    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, meter=meter)
+    engine = Engine(store, accounts, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
-    serving = Serving(inputs, originals, by_name, clock, random, order=order)
+    serving = Serving(inputs, originals, accounts, clock, random)
     admitting = Admitting(store, clock, random, caps=caps)
     planner = Planner(store, engine, serving, inputs, admitting, clock)
     studio = Studio(

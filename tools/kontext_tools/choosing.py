@@ -38,11 +38,12 @@ _RATIO_TOLD = "aspect_ratio match_input_image needs an image; 1:1 was used."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Who serves, the edit as that provider takes it, and what is told about it."""
+    """Who serves, the edit as that provider takes it, what is told about it, and whether by its caller's own key."""
 
     offer: Offer
     edit: Edit
     warnings: tuple[str, ...] = ()
+    own_key: bool = False
 
 
 def choose(
@@ -52,6 +53,8 @@ def choose(
     order: Sequence[str],
     unreachable: Collection[str] = (),
     withheld: Collection[str] = (),
+    own: Collection[str] = (),
+    page: str = "",
 ) -> Choice:
     """Give the provider that serves an edit.
 
@@ -60,7 +63,9 @@ def choose(
         offers: of every provider that serves its caller, by name.
         order: the names that `auto` tries, of these.
         unreachable: names that the edit's picture cannot be sent to.
-        withheld: names that are configured, and serve the operator alone.
+        withheld: names that serve others, and their caller not without a key of their own.
+        own: names that serve their caller by a key of their own.
+        page: where their caller can enter one; empty where they cannot.
 
     Raises:
         NotConfigured: the named provider, or under `auto` every one, has no key, or none for this caller.
@@ -74,9 +79,7 @@ def choose(
         edit = replace(edit, aspect_ratio="1:1")
     named = edit.provider.lower()
     if named in withheld or (named == AUTO and not order and withheld):
-        raise NotConfigured(
-            "The operator's keys serve nobody who signs in here; nothing was sent.", fix=_SHARING, field="provider"
-        )
+        raise _withheld(named, page)
     candidates = [offers[name] for name in order] if named == AUTO else [_named(named, offers)]
     if not candidates:
         raise NotConfigured(
@@ -86,7 +89,7 @@ def choose(
         )
     for offer in candidates:
         if not offer.refusals(edit) and offer.name not in unreachable:
-            return Choice(offer=offer, edit=edit, warnings=warnings)
+            return Choice(offer=offer, edit=edit, warnings=warnings, own_key=offer.name in own)
     first = candidates[0]
     if first.refusals(edit):
         raise _unsupported(edit, first, offers)
@@ -115,6 +118,20 @@ def for_guests(configured: Collection[str], preferred: Sequence[str], *, shares:
     hosted = frozenset(configured) - {SANDBOX}
     tries_out = SANDBOX in preferred or not hosted
     return (hosted if shares else frozenset[str]()) | (frozenset({SANDBOX}) if tries_out else frozenset[str]())
+
+
+def _withheld(named: str, page: str) -> NotConfigured:
+    if not page:
+        return NotConfigured(
+            "The operator's keys serve nobody who signs in here; nothing was sent.", fix=_SHARING, field="provider"
+        )
+    needed = NotConfigured(
+        "It takes a provider key of your own here; nothing was sent.",
+        fix=f"The person enters a key of their own at {page}, then call again. Or: {_SHARING}",
+        field="provider",
+    )
+    needed.by_key_for(named if named in KEY_VARIABLES else "")
+    return needed
 
 
 def _named(name: str, offers: Mapping[str, Offer]) -> Offer:

@@ -71,7 +71,7 @@ def draft(
         fingerprint=digest(tool, edit, source=identity),
         request_key=call.request_key,
         key_digest=key_digest,
-        sends=tuple(_sends(job_id, edit, offer, now, random)),
+        sends=tuple(replace(send, own_key=choice.own_key) for send in _sends(job_id, edit, offer, now, random)),
         warnings=tuple(_warnings(choice, depth, source, call)),
     )
 

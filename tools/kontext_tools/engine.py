@@ -2,7 +2,7 @@
 
 What this is: the driver of the sends' state machine, one per process, started with the server's life and never by a
 request. A waiting job is a row, not a coroutine. What it is not: the rules of one step (`steps`), of moves (`jobs`) or
-of time (`pacing`). Above: studio. Below: steps, hearing, stores.base.
+of time (`pacing`). Above: studio. Below: accounts, steps, hearing, stores.base.
 
 End of stdin, SIGTERM, SIGINT and `kill -9` are all the same kind of event here: nothing needs to be finished, for
 every step first writes what it is about to do.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,11 +21,12 @@ from datetime import timedelta
 import anyio
 from anyio.abc import TaskGroup
 
+from kontext_tools.accounts import Accounts
 from kontext_tools.clocks import Clock
-from kontext_tools.errors import KontextError, StorageDamaged
+from kontext_tools.errors import KontextError, NotConfigured, StorageDamaged
 from kontext_tools.hearing import Hearing
 from kontext_tools.jobs import SendState
-from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
+from kontext_tools.providers.base import CancelOutcome, FetchFailed
 from kontext_tools.steps import Steps
 from kontext_tools.stores.base import Claim, Store
 
@@ -58,14 +59,14 @@ class Engine:
 
     Args:
         store: where they live.
-        providers: by name.
+        accounts: by whose key a provider is asked.
         steps: what one step does.
         clock: what it lives by.
     """
 
-    def __init__(self, store: Store, providers: Mapping[str, Provider], steps: Steps, clock: Clock) -> None:
+    def __init__(self, store: Store, accounts: Accounts, steps: Steps, clock: Clock) -> None:
         self._store = store
-        self._providers = providers
+        self._accounts = accounts
         self._steps = steps
         self._clock = clock
         self._process = secrets.token_hex(16)
@@ -130,14 +131,14 @@ class Engine:
         job = await self._store.any_job(job_id)
         if job is None:
             return False
-        provider = self._providers.get(job.provider)
-        accepted = provider is not None
+        accepted = True
         for send in job.sends:
-            if provider is None or send.state is not SendState.SUBMITTED or send.remote_id is None:
+            if send.state is not SendState.SUBMITTED or send.remote_id is None:
                 continue
             try:
+                provider = await self._accounts.adapter(job.owner, send)
                 outcome = await provider.cancel(send.remote_id)
-            except FetchFailed:
+            except (FetchFailed, NotConfigured):
                 outcome = CancelOutcome.CANNOT
             accepted = accepted and outcome is not CancelOutcome.CANNOT
         await self._store.poke(job_id, now=self._clock.now())
@@ -182,12 +183,12 @@ class Engine:
         if room <= 0:
             return []
         now = self._clock.now()
-        slots = {name: provider.offer.concurrency for name, provider in self._providers.items()}
+        slots = {name: offer.concurrency for name, offer in self._accounts.offers.items()}
         lease_until = now + timedelta(seconds=LEASE_S)
         return list(await self._store.claim(self._process, now=now, lease_until=lease_until, limit=room, slots=slots))
 
     async def _idle_s(self) -> float:
-        due = await self._store.next_due(self._providers)
+        due = await self._store.next_due(self._accounts.offers)
         if due is None:
             return IDLE_LOOK_S
         wait_s = (due - self._clock.now()).total_seconds()

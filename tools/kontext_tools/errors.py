@@ -197,6 +197,11 @@ class NotConfigured(Trouble):
     """No key for that provider."""
 
     code = "not_configured"
+    key_for: str | None = None
+
+    def by_key_for(self, provider: str) -> None:
+        """Say that a key of the caller's own mends it: for that provider, or for any where it is empty."""
+        self.key_for = provider
 
 
 class AuthFailed(Trouble):

@@ -5,6 +5,10 @@ is gated from being claimed (`stores`). Above: submitting, watching. Below: stor
 
 Five failures in a row close the gate: for `CLOSED_S` nothing is asked of the provider, then one claim is let through to
 try. Where it fails the gate closes again, twice as long each time up to `CLOSED_MOST_S`; the first answer opens it.
+
+What concerns one key alone holds nobody else back. A refused key and an empty account are answers: they open a gate.
+A 429 to a user's own key is that account's: its send waits as it was asked to, and the provider's other sends go on;
+the operator's, which many share, holds creates back. A host that does not answer does so whatever the key.
 """
 
 from __future__ import annotations
@@ -31,9 +35,17 @@ class Gates:
         self._clock = clock
         self._failures: dict[str, int] = {}
 
-    async def failed(self, provider: str, failure: Failure) -> None:
-        """Report a call that failed; only the provider's own failing counts, a refusal is an answer."""
+    async def failed(self, provider: str, failure: Failure, *, own_key: bool = False) -> None:
+        """Report a call that failed; only the provider's own failing counts, a refusal is an answer.
+
+        Args:
+            provider: that was called.
+            failure: what came of it.
+            own_key: whether a user's own key was used.
+        """
         now = self._clock.now()
+        if failure.code == "rate_limited" and own_key:
+            return
         if failure.code == "rate_limited":
             wait_s = min(failure.retry_after_s or DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S)
             await self._store.gate(provider, creates_until=now + timedelta(seconds=wait_s))

@@ -1,7 +1,8 @@
 """An image argument becomes the source of a job: an earlier result, a file, an address, a data URI.
 
 What this is: the order in which an argument is read, and the refusals about references. What it is not: the reading
-of bytes (`sources`). Above: serving, planning, studio. Below: shelf, sources, data_uris, references, stores.base.
+of bytes (`sources`). Above: serving, planning, studio. Below: uploads, shelf, sources, data_uris, references,
+stores.base.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path, PurePosixPath
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.data_uris import is_data_uri
-from kontext_tools.errors import InvalidArgument, Refusal, UnknownRef
+from kontext_tools.errors import InvalidArgument, Refusal, SourceNotAllowed, UnknownRef
 from kontext_tools.formats import EXTENSIONS
 from kontext_tools.jobs import Job, Output, Source, SourceKind
 from kontext_tools.references import Ref, nearest, parse_ref
 from kontext_tools.shelf import Shelf
 from kontext_tools.sources import Sources, is_remote
 from kontext_tools.stores.base import Store
+from kontext_tools.uploads import Uploads
 
 NEAREST_AMONG = 200
 _LIKE_A_REF = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)+(?:/\d+)?")
@@ -46,11 +48,14 @@ class Found:
 class Inputs:
     """Reads image arguments for one store."""
 
-    def __init__(self, store: Store, blobs: Blobs, sources: Sources, shelf: Shelf) -> None:
+    def __init__(
+        self, store: Store, blobs: Blobs, sources: Sources, shelf: Shelf, *, uploads: Uploads | None = None
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._sources = sources
         self._shelf = shelf
+        self._uploads = uploads
 
     async def load(self, owner: str, text: str) -> Input:
         """Give the source that an argument names; its cleaned bytes are kept before anything is sent.
@@ -63,6 +68,8 @@ class Inputs:
             picture = await self._sources.from_data_uri(text)
             blob = await self._shelf.keep_source(picture.data, picture.facts)
             return Input(source=Source(kind=SourceKind.DATA, facts=picture.facts, blob=blob), depth=0)
+        if self._uploads is not None and self._uploads.names(text):
+            return Input(source=await self._uploads.source(owner, text), depth=0)
         if is_remote(text):
             self._sources.check_url(text)
             await self._sources.check_host(text)
@@ -71,13 +78,22 @@ class Inputs:
         if ref is None and _LIKE_A_REF.fullmatch(text):
             raise await self._unknown(owner, text, "image")
         if ref is None:
-            path = self._sources.path_of(text)
+            path = await self._path_of(owner, text)
             ref = self._own(path)
             if ref is None:
                 picture = await self._sources.from_file(path)
                 blob = await self._shelf.keep_source(picture.data, picture.facts)
                 return Input(source=Source(kind=SourceKind.FILE, facts=picture.facts, blob=blob), depth=0)
         return await self._result(owner, ref)
+
+    async def _path_of(self, owner: str, text: str) -> Path:
+        """Read a path; where none may be read, the refusal says how its file is uploaded."""
+        try:
+            return self._sources.path_of(text)
+        except SourceNotAllowed as refusal:
+            if self._uploads is None:
+                raise
+            raise await self._uploads.instead(owner, refusal) from None
 
     async def fetched(self, source: Source) -> Source:
         """Fetch an https source now, for a provider that takes bytes only."""

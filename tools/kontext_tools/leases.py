@@ -72,6 +72,9 @@ class Leased:
         due = self._clock.now() + timedelta(seconds=wait_s)
         await self.save(replace(send, due_at=due), release=True, durable=False)
 
-    async def back(self, claim: Claim, wait_s: float) -> None:
-        """Give the lease back without a write of the send, where it is ours; it is due again in so many seconds."""
-        await self._store.give_back(claim, due_at=self._clock.now() + timedelta(seconds=wait_s))
+    async def back(self, claim: Claim, wait_s: float, *, aside: bool = False) -> None:
+        """Give the lease back without a write of the send, where it is ours; it is due again in so many seconds.
+
+        What is set aside takes no slot from those that can be driven.
+        """
+        await self._store.give_back(claim, due_at=self._clock.now() + timedelta(seconds=wait_s), aside=aside)

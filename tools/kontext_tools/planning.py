@@ -104,7 +104,7 @@ class Planning:
                 require_prompt(step.edit.prompt)
         plan = Plan(steps=asked.steps, resumed_from=None if earlier is None else earlier.id)
         warnings = plans.check(plan)
-        offers = [self._choice(i, step, call.owner) for i, step in enumerate(plan.steps)]
+        offers = [await self._choice(i, step, call.owner) for i, step in enumerate(plan.steps)]
         steps: list[Step] = []
         for i, step in enumerate(plan.steps):
             with _in_step(i):
@@ -120,9 +120,9 @@ class Planning:
         job = self._job(plan, taken, offers, call, warnings, self._request(plan, by_id, images))
         return _Drafted(job=job, prices=prices, images=sum(images.values()))
 
-    def _choice(self, i: int, step: Step, owner: str) -> Offer:
+    async def _choice(self, i: int, step: Step, owner: str) -> Offer:
         with _in_step(i):
-            return self._serving.choice(step.edit, owner).offer
+            return (await self._serving.choice(step.edit, owner)).offer
 
     async def _loaded(self, step: Step, call: Call) -> Step:
         """Give a step with its own picture read and kept: the file may be gone when its turn comes."""

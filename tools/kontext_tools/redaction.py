@@ -6,8 +6,35 @@ Above: http, adapters, logs. Below: nothing.
 from __future__ import annotations
 
 import re
+import threading
+import weakref
+from collections import Counter
 from collections.abc import Iterable
 from urllib.parse import urlsplit
+
+_LEARNED: Counter[str] = Counter()
+"""Keys that people entered and that are in use in this process, by how many hold each: secrets in every text of it."""
+_LOCK = threading.RLock()
+"""Reentrant: what holds a secret may be collected while this thread notes another one."""
+
+
+def learn(secret: str, holder: object) -> None:
+    """Take a secret out of every text of this process for as long as what holds it lives."""
+    with _LOCK:
+        _LEARNED[secret] += 1
+    weakref.finalize(holder, _forget, secret).atexit = False
+
+
+def _forget(secret: str) -> None:
+    with _LOCK:
+        _LEARNED[secret] -= 1
+        if _LEARNED[secret] <= 0:
+            del _LEARNED[secret]
+
+
+def _learned() -> list[str]:
+    with _LOCK:
+        return sorted(_LEARNED, key=len, reverse=True)
 
 
 class Redactor:
@@ -23,7 +50,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Give the text without secrets."""
-        for secret in self._secrets:
+        for secret in (*self._secrets, *_learned()):
             text = text.replace(secret, "[key]")
         text = self._ADDRESS.sub(_unsigned, text)
         return self._BEARER.sub(r"\1 [removed]", text)

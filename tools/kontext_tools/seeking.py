@@ -2,7 +2,7 @@
 
 What this is: the search at a host that lists its jobs, from `unknown` to `submitted` or to an end that says what was
 seen. What it is not: another create (none ever follows), or a claim that nothing was charged: absent from a list is no
-proof. Above: steps, submitting. Below: leases, gates, originals, pacing, providers.base, stores.base.
+proof. Above: steps, submitting. Below: accounts, leases, gates, originals, pacing, providers.base, stores.base.
 
 A send is bound only where one job alone can be it: an id that no send of ours holds, among jobs that show what went
 out, while no other send of ours that asked the same is without an id. Where the caller set no seed, one drawn for this
@@ -13,13 +13,13 @@ ends in the same `Store.bind`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 from kontext_tools import pacing
+from kontext_tools.accounts import Accounts
 from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError
@@ -45,7 +45,7 @@ class Seeking:
         self,
         store: Store,
         leased: Leased,
-        providers: Mapping[str, Provider],
+        accounts: Accounts,
         originals: Originals,
         gates: Gates,
         clock: Clock,
@@ -53,7 +53,7 @@ class Seeking:
     ) -> None:
         self._store = store
         self._leased = leased
-        self._providers = providers
+        self._accounts = accounts
         self._originals = originals
         self._gates = gates
         self._clock = clock
@@ -63,14 +63,14 @@ class Seeking:
         """Give a send whose create got no readable answer as `unknown`, to be looked for where its host lists jobs."""
         now = self._clock.now()
         unknown = replace(send, state=SendState.UNKNOWN, failure=failure, ended_at=now)
-        if send.sent_at is None or finder_of(self._providers.get(send.provider)) is None:
+        offer = self._accounts.offers.get(send.provider)
+        if send.sent_at is None or offer is None or not offer.finds:
             return unknown
         due = now + timedelta(seconds=pacing.next_search_s(0, self._random.uniform(-1, 1)))
         return replace(unknown, sought=Sought.LOOKING, searches=0, misses=0, due_at=due)
 
-    async def look(self, job: Job, send: Send) -> None:
+    async def look(self, job: Job, send: Send, provider: Provider) -> None:
         """Ask the host once."""
-        provider = self._providers[send.provider]
         finder = finder_of(provider)
         if finder is None:
             # Other settings than those under which it was lost: they may come back.
@@ -79,7 +79,7 @@ class Seeking:
         try:
             seen = await self._seen(job, send, provider, finder)
         except FetchFailed as failed:
-            await self._gates.failed(send.provider, failed.failure)
+            await self._gates.failed(send.provider, failed.failure, own_key=send.own_key)
             await self._saw_nothing(send, failed.failure.retry_after_s)
             return
         except KontextError as error:

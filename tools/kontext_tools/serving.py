@@ -2,16 +2,17 @@
 
 What this is: the one way from an edit to a draft, for a call of its own and for a step of a plan. What it is not: the
 record and its money (`admitting`), nor the pure parts (`choosing`, `drafting`). Above: studio, planning, planner.
-Below: drafting, choosing, inputs, originals.
+Below: drafting, accounts, choosing, inputs, originals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from random import Random
 
 from kontext_tools import drafting
+from kontext_tools.accounts import Accounts, Party
 from kontext_tools.budget import Price
 from kontext_tools.choosing import Choice, choose
 from kontext_tools.clocks import Clock
@@ -19,7 +20,7 @@ from kontext_tools.edits import Edit
 from kontext_tools.inputs import Input, Inputs
 from kontext_tools.jobs import Job, Source
 from kontext_tools.originals import Originals, can_go
-from kontext_tools.providers.base import Offer, Provider
+from kontext_tools.providers.base import Offer
 from kontext_tools.views import Call
 
 Load = Callable[[], Awaitable[Input]]
@@ -35,55 +36,44 @@ class Drafted:
 
 
 class Serving:
-    """Finds who serves, among the configured providers.
+    """Finds who serves.
 
     Args:
         inputs: what is loaded.
         originals: where a picture can be fetched.
-        providers: every configured one, by name.
+        accounts: who serves whom, by whose key.
         clock: what a job's times are from.
         random: what ids are drawn from.
-        order: the names that `auto` tries.
-        operator: the one owner whom all of them serve.
-        guests: the names that serve every other owner; `None` for all.
     """
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        originals: Originals,
-        providers: Mapping[str, Provider],
-        clock: Clock,
-        random: Random,
-        *,
-        order: Sequence[str],
-        operator: str = "",
-        guests: Collection[str] | None = None,
-    ) -> None:
+    def __init__(self, inputs: Inputs, originals: Originals, accounts: Accounts, clock: Clock, random: Random) -> None:
         self._inputs = inputs
         self._originals = originals
-        self._providers = providers
+        self._accounts = accounts
         self._clock = clock
         self._random = random
-        self.order = tuple(order)
-        self._operator = operator
-        self._kept = frozenset[str]() if guests is None else frozenset(providers) - frozenset(guests)
 
     @property
     def offers(self) -> dict[str, Offer]:
-        """What each configured provider can do and costs, the sandbox last."""
-        return {name: provider.offer for name, provider in self._providers.items()}
+        """What each provider that may be asked here can do and costs, the sandbox last."""
+        return self._accounts.offers
 
-    def withheld(self, owner: str) -> frozenset[str]:
-        """Give the configured names that do not serve an owner."""
-        return frozenset() if owner == self._operator else self._kept
+    async def party(self, owner: str) -> Party:
+        """Give who would serve an owner."""
+        return await self._accounts.party(owner)
 
-    def choice(self, edit: Edit, owner: str, *, unreachable: Collection[str] = ()) -> Choice:
+    async def choice(self, edit: Edit, owner: str, *, unreachable: Collection[str] = ()) -> Choice:
         """Give who would serve an owner's edit, whatever its source. Raises as `choosing.choose`."""
-        withheld = self.withheld(owner)
-        offers = {name: offer for name, offer in self.offers.items() if name not in withheld}
-        order = [name for name in self.order if name in offers]
-        return choose(edit, offers, order=order, unreachable=unreachable, withheld=withheld)
+        party = await self._accounts.party(owner)
+        return choose(
+            edit,
+            party.offers,
+            order=party.order,
+            unreachable=unreachable,
+            withheld=party.withheld,
+            own=party.own,
+            page=party.page,
+        )
 
     async def draft(self, tool: str, edit: Edit, load: Load | None, call: Call, *, key_digest: str = "") -> Drafted:
         """Draft a job; refused here, before anything is recorded.
@@ -102,12 +92,13 @@ class Serving:
         job = drafting.draft(
             tool, choice, loaded, call, key_digest=key_digest, now=self._clock.now(), random=self._random
         )
-        request = self._providers[job.provider].request(drafting.first_order(job, choice.offer))
+        provider = await self._accounts.by_name(call.owner, job.provider, own_key=choice.own_key)
+        request = provider.request(drafting.first_order(job, choice.offer))
         return Drafted(job=replace(job, request=request), price=choice.offer.price.times(edit.num_images))
 
     async def _served(self, edit: Edit, owner: str, load: Load | None) -> tuple[Choice, Input | None]:
         """Find who serves, with a source that reaches it: by address, as bytes, or by an earlier result's address."""
-        choice = self.choice(edit, owner)
+        choice = await self.choice(edit, owner)
         if load is None:
             return choice, None
         loaded = await load()
@@ -117,7 +108,7 @@ class Serving:
             if source is not None:
                 return choice, replace(loaded, source=source)
             unreachable.add(choice.offer.name)
-            choice = self.choice(edit, owner, unreachable=unreachable)
+            choice = await self.choice(edit, owner, unreachable=unreachable)
 
     async def _reaching(self, offer: Offer, owner: str, source: Source) -> Source | None:
         if can_go(offer, source):

@@ -1,20 +1,21 @@
 """One step of a claimed send: who takes it.
 
-What this is: the fork to submitting, watching, finishing or seeking, and the two ends that need no provider. What it
-is not: when and by whom a send is claimed (`engine`). Above: engine. Below: submitting, watching, finishing, seeking,
-leases.
+What this is: the fork to submitting, watching, finishing or seeking, and what becomes of a send without a provider or
+without its key. What it is not: when and by whom a send is claimed (`engine`). Above: engine. Below: accounts,
+submitting, watching, finishing, seeking, leases.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
+from kontext_tools.accounts import Accounts, Locked, waits_for_key
 from kontext_tools.archive import Archive
 from kontext_tools.budget import Caps
 from kontext_tools.clocks import Clock
-from kontext_tools.errors import OutcomeUnknown
+from kontext_tools.errors import Billed, Failure, NotConfigured, OutcomeUnknown
 from kontext_tools.finishing import Finishing
 from kontext_tools.gates import Gates, not_answering
 from kontext_tools.jobs import Job, Send, SendState, dropped
@@ -26,9 +27,11 @@ from kontext_tools.providers.base import Provider
 from kontext_tools.seeking import Seeking
 from kontext_tools.stores.base import Claim, Store
 from kontext_tools.submitting import Submitting
-from kontext_tools.watching import Watching
+from kontext_tools.watching import GIVE_UP_S, Watching
 
 LOST_AGAIN_S = 1.0
+KEY_AGAIN_S = 15.0
+"""A send whose key is not there is looked at so often; whoever asks for its status has it looked at now."""
 
 log = logging.getLogger(__name__)
 
@@ -39,28 +42,27 @@ class Steps:
     def __init__(
         self,
         store: Store,
-        providers: Mapping[str, Provider],
+        accounts: Accounts,
         originals: Originals,
         archive: Archive,
         clock: Clock,
         random: Random,
         *,
-        order: Sequence[str] = (),
         caps: Caps | None = None,
         meter: Meter = UNMETERED,
     ) -> None:
-        """Take what every step needs; `order` and `caps` are for passing a send on, and `meter` is told of ends."""
-        self._providers = providers
+        """Take what every step needs; `caps` are for passing a send on, and `meter` is told of ends."""
+        self._accounts = accounts
         self._archive = archive
         self._clock = clock
         self._leased = Leased(store, clock, meter)
         self._finishing = Finishing(self._leased, archive, clock)
         self._gates = gates = Gates(store, clock)
         self._watching = Watching(self._leased, self._finishing, originals, gates, clock, random)
-        passing = Passing(store, providers, clock, random, order=order, caps=caps or Caps.none())
-        self._seeking = seeking = Seeking(store, self._leased, providers, originals, gates, clock, random)
+        passing = Passing(store, accounts, clock, random, caps=caps or Caps.none())
+        self._seeking = seeking = Seeking(store, self._leased, accounts, originals, gates, clock, random)
         self._submitting = Submitting(
-            store, self._leased, self._watching, passing, seeking, originals, gates, clock, random, meter
+            store, self._leased, self._watching, passing, seeking, originals, gates, accounts, clock, random, meter
         )
 
     async def sweep(self) -> None:
@@ -81,13 +83,20 @@ class Steps:
             await self._leased.back(claim, LOST_AGAIN_S)
 
     async def _drive(self, job: Job, send: Send, claim: Claim) -> None:
-        provider = self._providers[send.provider]
         if claim.probe:
             self._gates.probing(send.provider)
         if send.state is SendState.QUEUED and job.cancel_requested:
             await self._leased.save(dropped(send, self._clock.now()), release=True)
-        elif send.state is SendState.UNKNOWN:
-            await self._seeking.look(job, send)
+            return
+        try:
+            provider = await self._accounts.adapter(job.owner, send)
+        except NotConfigured as missing:
+            await self._without_key(job, send, claim, missing.failure)
+            return
+        if waits_for_key(send):
+            send = replace(send, failure=None)
+        if send.state is SendState.UNKNOWN:
+            await self._seeking.look(job, send, provider)
         elif claim.barred:
             await self._submitting.barred(job, send, not_answering(send.provider))
         elif send.state is SendState.QUEUED:
@@ -95,7 +104,30 @@ class Steps:
         elif send.state is SendState.SUBMITTED:
             await self._watching.look(job, send, provider)
         else:
-            await self._finishing.finish(job, send, provider, ())
+            await self._finish(job, send, provider)
+
+    async def _without_key(self, job: Job, send: Send, claim: Claim, failure: Failure) -> None:
+        """Do what needs no key; else say what is missing, and look again whether it is there, for a day.
+
+        Meanwhile nothing is asked of the provider by any other key, and no other send waits for this one's slot.
+        """
+        if send.state in (SendState.READY, SendState.UNKNOWN):
+            locked = Locked(self._accounts.offers[send.provider], failure)
+            look = self._seeking.look if send.state is SendState.UNKNOWN else self._finish
+            await look(job, send, locked)
+            return
+        now = self._clock.now()
+        if (now - (send.sent_at or job.created_at)).total_seconds() > GIVE_UP_S:
+            told = replace(failure, billed=Billed.NO if send.sent_at is None else Billed.UNKNOWN)
+            ended = replace(send, state=SendState.FAILED, failure=told, ended_at=now)
+            await self._leased.save(ended, release=True)
+            return
+        if send.failure != failure:
+            await self._leased.save(replace(send, failure=failure), release=False)
+        await self._leased.back(claim, KEY_AGAIN_S, aside=True)
+
+    async def _finish(self, job: Job, send: Send, provider: Provider) -> None:
+        await self._finishing.finish(job, send, provider, ())
 
     async def _orphaned(self, send: Send) -> None:
         """End a send whose owner died between the intent and the answer: nobody knows, so nothing is sent again."""

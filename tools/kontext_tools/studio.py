@@ -16,6 +16,7 @@ from decimal import Decimal
 from functools import partial
 
 from kontext_tools import drafting
+from kontext_tools.accounts import Party
 from kontext_tools.admitting import Admitting
 from kontext_tools.budget import Spending, Unit
 from kontext_tools.clocks import Clock
@@ -79,10 +80,9 @@ class Studio:
         """What each configured provider can do and costs, the sandbox last."""
         return self._serving.offers
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The names that `auto` tries."""
-        return self._serving.order
+    async def party(self, owner: str) -> Party:
+        """Give who would serve an owner, and by whose key."""
+        return await self._serving.party(owner)
 
     def stop_waiting(self) -> None:
         """Let every call that waits answer with its job as it stands, within a second: this process is to end."""

@@ -1,7 +1,7 @@
 """The create: the one act that costs money, and what follows where it gave no job.
 
 What this is: the intent before the first byte, the verdict of a failure, another attempt, or the next provider. What it
-is not: the looks afterwards (`watching`). Above: steps. Below: watching, passing, gates, leases, originals,
+is not: the looks afterwards (`watching`). Above: steps. Below: accounts, watching, passing, gates, leases, originals,
 providers.base.
 
 The one rule about money: a create goes out only after its intent is committed, and after an intent only proof that
@@ -22,6 +22,7 @@ from typing import TypeVar
 import anyio
 
 from kontext_tools import pacing
+from kontext_tools.accounts import Accounts
 from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBusy, StorageFull
@@ -56,6 +57,7 @@ class Submitting:
         seeking: Seeking,
         originals: Originals,
         gates: Gates,
+        accounts: Accounts,
         clock: Clock,
         random: Random,
         meter: Meter,
@@ -67,6 +69,7 @@ class Submitting:
         self._seeking = seeking
         self._originals = originals
         self._gates = gates
+        self._accounts = accounts
         self._clock = clock
         self._random = random
         self._meter = meter
@@ -151,8 +154,9 @@ class Submitting:
             await self._leased.later(replace(send, first_attempt_at=since), BARRED_AGAIN_S)
 
     async def _not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:
+        failure = self._accounts.told(send, failure)
         with suppress(KontextError):  # a gate that is not written costs a request; the verdict comes first
-            await self._gates.failed(send.provider, failure)
+            await self._gates.failed(send.provider, failure, own_key=send.own_key)
         await self._until_written(lambda: self._write_not_submitted(job, send, verdict, failure))
 
     async def _write_not_submitted(self, job: Job, send: Send, verdict: Verdict, failure: Failure) -> None:

@@ -45,7 +45,7 @@ class Watching:
         try:
             snapshot = await provider.fetch(send.remote_id)
         except FetchFailed as failed:
-            await self._gates.failed(send.provider, failed.failure)
+            await self._gates.failed(send.provider, failed.failure, own_key=send.own_key)
             await self._saw_nothing(send, failed)
             return
         await self._gates.answered(send.provider)

@@ -2,7 +2,7 @@
 
 What this is: who calls, as the tools see them: told the news, asked where their client can ask, and their yes on its
 way back to the studio. What it is not: whether to ask (`kontext_tools.budget`) or the words (`wording`). Above: tools,
-server. Below: wording, app, errors.
+server. Below: own_keys, wording, app, errors.
 
 In the handshake era the question goes out on the session while the call is open (`elicitation/create`). In 2026-07-28
 the call ends with the question and comes back with the answer and our own sealed state; the SDK's boundary (`server`)
@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import anyio
 import mcp_types as types
@@ -30,6 +30,7 @@ from pydantic import ValidationError
 
 from kontext_server.app import LOCAL_OWNER
 from kontext_server.surface import plan_answers, wording
+from kontext_server.surface.own_keys import OwnKeys
 from kontext_tools.errors import ConfirmationNeeded
 from kontext_tools.questions import Question, Yes
 from kontext_tools.quoting import quoted
@@ -53,17 +54,20 @@ SCHEMA: dict[str, Any] = {
     "required": [GO],
 }
 
+T = TypeVar("T")
 Work = Callable[[Call], Awaitable[types.CallToolResult]]
 
 
 def whose() -> str:
     """Give whose request this is, in whose context it is called: of whoever signed in, else of the local user."""
     token = get_access_token()
-    return LOCAL_OWNER if token is None else owner_of_token(token)
+    if token is None:
+        return LOCAL_OWNER
+    return owner_of_token(token)
 
 
 def owner_of_token(token: AccessToken) -> str:
-    """Give who somebody is that signed in."""
+    """Give who a verified token's bearer is here."""
     _, issuer, subject = principal_components(token)
     assert issuer and subject, "no verifier lets another through"
     return owner(issuer, subject)
@@ -85,20 +89,31 @@ def owner_of(_: ServerRequestContext[Any, Any]) -> str:
 class Caller:
     """Whoever made one call."""
 
-    def __init__(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> None:
+    def __init__(
+        self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams, own_keys: OwnKeys
+    ) -> None:
         self._ctx = ctx
         self._params = params
+        self._own_keys = own_keys
 
     def call(self, yes: Yes | None = None) -> Call:
         """Give how this call wants to be served."""
         return Call(owner=owner_of(self._ctx), on_news=self._on_news, yes=yes)
+
+    async def keyed(self, work: Callable[[], Awaitable[T]]) -> T | types.InputRequiredResult:
+        """Do a call's work; where a key of the person's own is needed, ask for it. Raises `NotConfigured`."""
+        return await self._own_keys.served(self._ctx, self._params, owner_of(self._ctx), work)
 
     async def served(self, work: Work) -> types.CallToolResult | types.InputRequiredResult:
         """Do a call's work; where a person must be asked first, ask, and do it at what they said yes to.
 
         Raises:
             ConfirmationNeeded: their client cannot ask, or they did not say yes.
+            NotConfigured: a key of their own is needed, and none was entered.
         """
+        return await self.keyed(lambda: self._confirmed(work))
+
+    async def _confirmed(self, work: Work) -> types.CallToolResult | types.InputRequiredResult:
         yes = self.returned()
         while True:
             try:
@@ -176,7 +191,10 @@ def _opened(state: str | None) -> Yes | None:
     """Read what `_sealed` wrote; the boundary lets nothing else through."""
     if state is None:
         return None
-    binding, nonce, given = json.loads(state)
+    told: Any = json.loads(state)
+    if not isinstance(told, list):  # another question's
+        return None
+    binding, nonce, given = cast("list[str]", told)
     return Yes(binding=binding, nonce=nonce, given=given)
 
 

@@ -98,7 +98,7 @@ class JobTasks:
             at_once = WAIT in arguments.given and not arguments[WAIT]
             if tool.starts is None or at_once:
                 return await caller.served(lambda call: tool.verb(arguments, call))
-            return await self._started(tool, arguments, caller)
+            return await caller.keyed(lambda: self._started(tool, arguments, caller))
         except KontextError as error:
             return error_result(error.failure)
 

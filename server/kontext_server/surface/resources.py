@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ from kontext_server.surface.uris import (
     job_of,
 )
 from kontext_tools.asked import asked
-from kontext_tools.choosing import AUTO, KEY_VARIABLES, NOT_SHARED
+from kontext_tools.choosing import AUTO, KEY_VARIABLES, NOT_SHARED, SANDBOX
 from kontext_tools.errors import InvalidArgument, KontextError, NotFound, ResultInvalid
 from kontext_tools.finding import Search
 from kontext_tools.formats import JPEG, WEBP
@@ -149,7 +149,7 @@ class Resources:
             views = await self._app.studio.jobs(self._whose(), limit=PAGE)
             return _json(uri, {"jobs": [self._listed_job(view) for view in views]})
         if uri == PROVIDERS_URI:
-            return _json(uri, self._providers())
+            return _json(uri, await self._providers())
         if uri == USAGE_URI:
             return _json(uri, answers.usage_fields(*await self._app.studio.usage(self._whose())))
         if uri == GUIDE_URI:
@@ -181,15 +181,21 @@ class Resources:
         arguments = {} if view.job.plan is not None else {"arguments": _arguments(view.job)}
         return {**answers.job_fields(view, self._app.places, full=True), **_made(view.job), **arguments}
 
-    def _providers(self) -> dict[str, Any]:
-        offers, withheld = self._app.offers, self._app.withheld
-        absent = {name: variable for name, variable in KEY_VARIABLES.items() if name not in offers}
+    async def _providers(self) -> dict[str, Any]:
+        party = await self._app.studio.party(self._whose())
+        rows = provider_sheet.rows(party.offers.values())
+        if party.page:
+            rows = [{**row, "key": _key_of(row["provider"], party.own)} for row in rows]
+        missing = f"enter a key of your own at {party.page}" if party.page else NOT_SHARED
         return {
-            "auto": list(self._app.order),
-            "providers": provider_sheet.rows(offers.values()),
+            "auto": list(party.order),
+            "providers": rows,
             "not_configured": {
-                name: NOT_SHARED if name in withheld else f"set {variable}" for name, variable in absent.items()
+                name: missing if name in party.withheld else f"set {variable}"
+                for name, variable in KEY_VARIABLES.items()
+                if name not in party.offers
             },
+            **({"your_keys": party.page} if party.page else {}),
         }
 
     async def _image(self, uri: str, image: ImageUri) -> Content:
@@ -210,6 +216,11 @@ class Resources:
             return Content(uri=uri, media_type=JPEG, data=preview)
         data, media_type = await self._app.studio.image(self._whose(), ref)
         return Content(uri=uri, media_type=media_type, data=data)
+
+
+def _key_of(provider: str, own: Collection[str]) -> str:
+    """Tell somebody who signed in whose key serves them."""
+    return "none" if provider == SANDBOX else "yours" if provider in own else "the operator's"
 
 
 _NOT_THERE = "There is no resource of that address."

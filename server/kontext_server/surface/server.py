@@ -29,6 +29,7 @@ from kontext_server.surface.failures import contain, guarded
 from kontext_server.surface.job_tasks import KIND, JobTasks
 from kontext_server.surface.limits import Handler, Limits
 from kontext_server.surface.notices import Notices
+from kontext_server.surface.own_keys import OwnKeys
 from kontext_server.surface.resources import Resources
 from kontext_server.surface.tasks import TaskExtension, declared
 from kontext_server.surface.tools import Tools
@@ -111,6 +112,7 @@ def make_server(
     notices = Notices(app, whose)
     job_tasks = JobTasks(app, tools)
     limited, gates = (_as_it_is, []) if limits is None else (limits.calls, [limits.gate])
+    own_keys = OwnKeys(app)
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
@@ -128,7 +130,7 @@ def make_server(
     @studio_app.served_by(resources.contents)
     async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> HandlerResult:
         call = job_tasks.call if declared(ctx) else tools.call
-        return await call(params.name, params.arguments, Caller(ctx, params))
+        return await call(params.name, params.arguments, Caller(ctx, params, own_keys))
 
     @guarded
     async def list_resources(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:

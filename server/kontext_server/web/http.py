@@ -21,14 +21,14 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from kontext_server import secret_key
 from kontext_server.app import App, build
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
+from kontext_server.settings import secret as secret_of
 from kontext_server.surface.limits import Limits
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
-from kontext_server.web import metrics, sign_in
+from kontext_server.web import key_page, metrics, sign_in, uploads
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.bearer import Bearer
 from kontext_server.web.hosts import HostCheck, loopback_only, others_reach, reached_by
@@ -62,13 +62,20 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
     """
     signs_in = sign_in.is_configured(settings)
     _check_reach(host, settings, signs_in=signs_in)
-    secret, clock = _secret(settings), SystemClock()
+    secret, clock = secret_of(settings), SystemClock()
     with listening(host, port) as place:
         base = settings.kontext_public_url or place.base
         addresses = Addresses(base, secret, clock)
         counts, visits = metrics.Metrics(), Visits(base, secret, clock)
-        link_of = visits.link if signs_in else None
-        app = build(settings, address_of=addresses.address, guests=signs_in, link_of=link_of, meter=counts)
+        app = build(
+            settings,
+            address_of=addresses.address,
+            guests=signs_in,
+            key_page=base + key_page.PATH,
+            upload_place=base + uploads.PATH,
+            link_of=visits.link if signs_in else None,
+            meter=counts,
+        )
         limits = Limits(clock) if signs_in else None
         server = make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256), meter=counts, limits=limits)
         run(
@@ -158,8 +165,9 @@ def application(
         transport_security=security,
         custom_starlette_routes=[
             *routes(app, addresses, LIMIT),
+            *uploads.routes(app),
             *more,
-            *([] if signing_in is None else signing_in.routes),
+            *([] if signing_in is None else [*signing_in.routes, *key_page.routes(app, signing_in.verifier)]),
         ],
     )
     if signing_in is not None:
@@ -173,20 +181,3 @@ def application(
             begins=signing_in.begins,
         )
     return HostCheck(served, security)
-
-
-def _secret(settings: Settings) -> bytes:
-    """Give the secret key, set or kept in the data folder."""
-    if settings.kontext_secret_key is not None:
-        secret = secret_key.decoded(settings.kontext_secret_key.get_secret_value())
-        assert secret is not None, "settings let no other through"
-        return secret
-    try:
-        secret = secret_key.kept_in(settings.kontext_data_dir)
-    except OSError as error:
-        raise SettingError(f"KONTEXT_DATA_DIR: its {secret_key.FILE} cannot be read ({error.strerror})") from None
-    if secret is None:
-        raise SettingError(
-            f"KONTEXT_SECRET_KEY: {secret_key.FILE} in the data folder holds no key; remove that file, or set the key"
-        )
-    return secret

@@ -30,8 +30,9 @@ from kontext_tools.http import Http
 from kontext_tools.redaction import Redactor
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
-OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/")
-"""A picture's address is its own proof."""
+OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", "/keys", "/uploads/")
+"""A picture's address is its own proof, and one that takes a picture; a form of the page for keys brings the token
+itself (`key_page`)."""
 NEEDS: Mapping[str, str] = {metrics.PATH: BUDGET, f"{visits.PATH}/": READ}
 """Beginnings of the paths that need one scope, however they are asked."""
 OWN_DOOR = (f"{visits.PATH}/",)

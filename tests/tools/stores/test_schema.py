@@ -42,9 +42,11 @@ def test_an_empty_database_gets_every_table(db: sqlite3.Connection) -> None:
             "ledger",
             "outputs",
             "plans",
+            "provider_keys",
             "runs",
             "sends",
             "tasks",
+            "tickets",
             "trash",
         ]
     )

@@ -24,6 +24,7 @@ from kontext_tools.stores.figures import FigureStore
 from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
 from kontext_tools.stores.forgets import ForgetStore
 from kontext_tools.stores.journal import Journal
+from kontext_tools.stores.keys import KeyStore, TicketStore
 from kontext_tools.stores.plans import Admission as Admission
 from kontext_tools.stores.plans import PlanStore
 from kontext_tools.stores.tasks import TaskStore
@@ -96,8 +97,8 @@ class Handover:
     warning: str
 
 
-class Store(PlanStore, TaskStore, ForgetStore, FigureStore, Journal, Protocol):
-    """Where jobs, their sends, their images, tasks and the ledger live."""
+class Store(PlanStore, TaskStore, ForgetStore, FigureStore, Journal, KeyStore, TicketStore, Protocol):
+    """Where jobs, their sends, their images, tasks, users' own keys and the ledger live."""
 
     async def open(self) -> None:
         """Open and migrate. A failure is kept and raised by every later verb, so that a server can start without."""

@@ -48,6 +48,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "tasks": ("id", "owner", "kind", "created_us", "updated_us", "ends_us", "revision", "doc"),
     "trash": ("key", "at_ms"),
     "forgotten": ("job_id",),
+    "provider_keys": ("id", "owner", "provider", "sealed", "entered_us"),
+    "tickets": ("digest", "owner", "purpose", "about", "ends_us"),
 }
 """What is taken over, each after what it refers to. Not the journal, which tells listeners of this moment what is new,
 nor SQLite's index of words, which PostgreSQL makes of its own."""

@@ -210,17 +210,38 @@ _RULES = (
 )
 
 
+def _comparing_bytes(statement: str) -> bytes:
+    return statement.replace(" TEXT", ' TEXT COLLATE pg_catalog."C"').encode()
+
+
 def m001_all_that_sqlite_has(db: Session) -> None:
     """Create the tables, the words and the rules of SQLite's eleventh schema."""
     icu = db.execute(b"SELECT 1 FROM pg_catalog.pg_collation WHERE collname = 'und-x-icu'").fetchone()
     letters = "" if icu is None else 'COLLATE pg_catalog."und-x-icu"'
     for statement in _TABLES:
-        db.execute(statement.replace(" TEXT", ' TEXT COLLATE pg_catalog."C"').encode())
+        db.execute(_comparing_bytes(statement))
     for statement in (*_WORDS, *_RULES):
         db.execute(statement.replace("{letters}", letters).encode())
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_all_that_sqlite_has,)
+def m002_keys_and_tickets(db: Session) -> None:
+    """Create users' own keys, each sealed, and the tickets: SQLite's twelfth."""
+    for statement in (
+        """CREATE TABLE provider_keys (
+            id TEXT PRIMARY KEY, owner TEXT NOT NULL, provider TEXT NOT NULL, sealed TEXT NOT NULL,
+            entered_us BIGINT NOT NULL
+        )""",
+        "CREATE UNIQUE INDEX provider_keys_owners ON provider_keys (owner, provider)",
+        """CREATE TABLE tickets (
+            digest TEXT PRIMARY KEY, owner TEXT NOT NULL, purpose TEXT NOT NULL, about TEXT NOT NULL,
+            ends_us BIGINT NOT NULL
+        )""",
+        "CREATE INDEX tickets_ends ON tickets (ends_us)",
+    ):
+        db.execute(_comparing_bytes(statement))
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_all_that_sqlite_has, m002_keys_and_tickets)
 
 
 def version_of(db: Session) -> int:

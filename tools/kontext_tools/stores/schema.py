@@ -10,6 +10,8 @@ import json
 import sqlite3
 from collections.abc import Callable
 
+from kontext_tools.stores.schema_keys import m012_keys_and_tickets
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -268,6 +270,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m009_tasks,
     m010_makers,
     m011_trash,
+    m012_keys_and_tickets,
 )
 
 

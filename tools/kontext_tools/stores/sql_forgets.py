@@ -225,7 +225,9 @@ def _trash(db: Database) -> tuple[list[Trashed], list[Trashed]]:
     wanted, live = {one.key for one in trash}, set[str]()
     for blob, sha256 in db.execute("SELECT blob, sha256 FROM outputs"):
         live |= wanted.intersection((blob, keys.thumb(sha256)))
-    for (doc,) in db.execute("SELECT doc FROM jobs UNION ALL SELECT doc FROM tasks"):
+    for (doc,) in db.execute(
+        "SELECT doc FROM jobs UNION ALL SELECT doc FROM tasks UNION ALL SELECT about FROM tickets"
+    ):
         for key, sha256 in keys.sources_in(doc).items():
             live |= wanted.intersection((key, keys.thumb(sha256)))
     return [one for one in trash if one.key not in live], [one for one in trash if one.key in live]

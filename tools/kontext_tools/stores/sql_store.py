@@ -2,8 +2,8 @@
 
 What this is: the async face, one verb after the other. What it is not: the statements (`sql_admits`, `sql_writes`,
 `sql_claims`, `sql_plans`, `sql_ledger`, `sql_reads`, `sql_finds`), the verbs of tasks (`sql_tasks`), of deletion
-(`sql_forgets`) and of figures (`sql_figures`), or how a transaction runs (`sqlite`, `postgres`). Above: these. Below:
-those, database.
+(`sql_forgets`), of figures (`sql_figures`) and of keys (`sql_keys`), or how a transaction runs (`sqlite`, `postgres`).
+Above: these. Below: those, database.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from kontext_tools.stores.base import Admission, Claim, Handover, JobNews, Lease
 from kontext_tools.stores.finds import EVERYTHING, ImageRow, Page, Wanted
 from kontext_tools.stores.sql_figures import SqlFigures
 from kontext_tools.stores.sql_forgets import SqlForgets
+from kontext_tools.stores.sql_keys import SqlKeys
 from kontext_tools.stores.sql_tasks import SqlTasks
 
 
-class SqlStore(SqlTasks, SqlForgets, SqlFigures):
+class SqlStore(SqlTasks, SqlForgets, SqlFigures, SqlKeys):
     """Jobs in a database. See `stores.base.Store` for the verbs; `tidings` and `wipe` are each database's own."""
 
     async def admit(self, job: Job, *, caps: Caps, price: Price, now: datetime, nonce: str | None = None) -> Admission:
