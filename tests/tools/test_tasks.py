@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from PIL import Image
 
 from kontext_tools.blobs.files import FileBlobs
 from kontext_tools.data_uris import decoded, encoded
-from kontext_tools.errors import ResultInvalid
+from kontext_tools.errors import ResultInvalid, StorageBusy
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.shelf import Shelf
@@ -99,3 +100,28 @@ async def test_a_kept_picture_that_was_changed_since_is_not_taken_for_the_one_th
         (tmp_path / kept["image"]["blob"]).write_bytes(png(colour="black"))
         with pytest.raises(ResultInvalid):
             await tasks.restored(kept)
+
+
+async def test_of_several_processes_that_take_a_name_at_once_one_has_it(tmp_path: Path) -> None:
+    got: list[bool] = []
+    async with tasks_in(tmp_path) as one, tasks_in(tmp_path) as two, anyio.create_task_group() as group:
+
+        async def take(tasks: Tasks) -> None:
+            got.append(await tasks.once("ann", "gallery", "a name"))
+
+        for tasks in (one, two, one, two):
+            group.start_soon(take, tasks)
+    assert sorted(got) == [False, False, False, True]
+
+
+async def test_a_name_is_not_taken_where_the_store_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def busy(*_: Any) -> None:
+        raise StorageBusy("The database is held by another process.", fix="Wait.")
+
+    async with tasks_in(tmp_path) as tasks:
+        with monkeypatch.context() as held:
+            held.setattr(SqliteStore, "add_task", busy)
+            with pytest.raises(StorageBusy):
+                await tasks.once("ann", "gallery", "a name")
+        assert await tasks.once("ann", "gallery", "a name")
+        assert not await tasks.once("ann", "gallery", "a name")

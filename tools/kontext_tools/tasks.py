@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
-import anyio
-
 from kontext_tools.clocks import Clock
 from kontext_tools.data_uris import encoded, is_data_uri
+from kontext_tools.errors import KontextError
 from kontext_tools.images import ImageFacts
 from kontext_tools.inputs import Inputs
 from kontext_tools.questions import Yes
@@ -38,7 +37,6 @@ class Tasks:
         self._inputs = inputs
         self._shelf = shelf
         self._clock = clock
-        self._taking = anyio.Lock()
 
     async def make(self, owner: str, kind: str, doc: Mapping[str, Any]) -> Task:
         """Record a task; it is on the disk when this returns."""
@@ -58,15 +56,19 @@ class Tasks:
     async def once(self, owner: str, kind: str, name: str) -> bool:
         """Take a name that nobody guesses, once for all processes on the store; false where it was taken before.
 
-        It is remembered as long as a task is. Raises `KontextError` where the store cannot tell: then it is not taken,
-        or by another at this very moment.
+        It is remembered as long as a task is. Raises `KontextError` where the store cannot tell: then it is not taken.
         """
-        async with self._taking:
-            now = self._clock.now()
-            if await self._store.task(owner, name, now=now) is not None:
-                return False
-            taken = Task(id=name, owner=owner, kind=kind, doc={}, created_at=now, updated_at=now, ends_at=now + LASTS)
+        now = self._clock.now()
+        if await self._store.task(owner, name, now=now) is not None:
+            return False
+        taken = Task(id=name, owner=owner, kind=kind, doc={}, created_at=now, updated_at=now, ends_at=now + LASTS)
+        try:
             await self._store.add_task(taken)
+        except KontextError:
+            # No two rows have one id: another may have been first.
+            if await self._store.task(owner, name, now=now) is None:
+                raise
+            return False
         return True
 
     async def find(self, owner: str, task_id: str) -> Task | None:
