@@ -37,8 +37,7 @@ from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.originals import Originals
 from kontext_tools.planner import Planner
 from kontext_tools.planning import Planning
-from kontext_tools.providers.base import Offer, Provider
-from kontext_tools.providers.metered import Metered
+from kontext_tools.providers.base import Offer
 from kontext_tools.redaction import Redactor
 from kontext_tools.references import Ref
 from kontext_tools.sealing import Seal
@@ -141,7 +140,7 @@ def build(
     address_of: AddressOf | None = None,
     guests: bool = False,
     link_of: LinkOf | None = None,
-    meter: Meter | None = None,
+    meter: Meter = UNMETERED,
     key_page: str = "",
     upload_place: str = "",
     clock: Clock | None = None,
@@ -170,16 +169,14 @@ def build(
     zone = zone or (LocalZone() if address_of is None else UTC)
     data_dir = settings.kontext_data_dir
     redact = Redactor(settings.secrets)
-    http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact)
+    http = Http(guard=Guard(trusted=settings.base_urls), proxy=settings.kontext_proxy, redact=redact, meter=meter)
     store, blobs = store_of(settings), blobs_of(settings)
     roots = [] if address_of is not None else None if any_file else settings.image_roots
     sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
     archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=settings.kontext_output_dir)
-    providers: dict[str, Provider] = configured(settings, http, data_dir)
-    if meter is not None:
-        providers = {name: Metered(provider, meter, clock) for name, provider in providers.items()}
+    providers = configured(settings, http, data_dir)
     order = auto_order(list(providers), settings.kontext_provider)
     seal, make = Seal(lambda: secret(settings)), takers(settings, http)
     keyring = Keyring(store, seal, make, tuple(KEY_FIELDS), clock, page=key_page if guests else "")
@@ -199,7 +196,7 @@ def build(
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
-    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, meter=meter or UNMETERED)
+    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, meter=meter)
     engine = Engine(store, accounts, steps, clock)
     tickets = Tickets(store, clock)
     uploads = Uploads(tickets, sources, shelf, trash, place=upload_place) if upload_place else None

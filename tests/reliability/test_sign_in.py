@@ -164,7 +164,7 @@ async def test_A02_what_an_operator_watches_needs_the_scope_for_it_and_names_nob
     for line in (
         'kontext_tool_calls_total{outcome="ok",tool="generate_image"}',
         'kontext_tool_calls_total{outcome="not_found",tool="get_status"}',
-        'kontext_provider_requests_total{kind="submit",outcome="ok",provider="core.today"}',
+        'kontext_provider_requests_total{kind="create",outcome="ok",provider="core.today"}',
         'kontext_send_wait_seconds_count{provider="core.today"}',
         'kontext_send_seconds_count{provider="core.today",state="completed"}',
         'kontext_spent_today{entry="settled",provider="core.today",unit="credit"}',

@@ -22,6 +22,7 @@ import anyio
 import httpx2
 
 from kontext_tools.guard import Blocked, Guard, Target
+from kontext_tools.meters import UNMETERED, Meter
 from kontext_tools.redaction import Redactor
 
 CONNECT_S = 10.0
@@ -95,8 +96,16 @@ class Part:
 class Http:
     """The way out, made once per process and closed with it."""
 
-    def __init__(self, *, guard: Guard | None = None, proxy: str | None = None, redact: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        guard: Guard | None = None,
+        proxy: str | None = None,
+        redact: Redactor | None = None,
+        meter: Meter = UNMETERED,
+    ) -> None:
         self.guard = guard or Guard()
+        self.meter = meter
         self.redact = redact or Redactor(())
         self._proxy = proxy
         self._kept: dict[bool, httpx2.AsyncClient] = {}

@@ -2,7 +2,8 @@
 
 What this is: the seam between our work and whatever adds it up. No prompt, id, owner or key crosses it: providers'
 names, states and words of closed sets do. What it is not: how it is added up or shown (`kontext_server.web.metrics`).
-Above: submitting, leases, providers.metered. Below: nothing.
+Above: submitting, leases, http,
+providers.wire. Below: nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Meter(Protocol):
         ...
 
     def asked(self, provider: str, kind: str, outcome: str, took_s: float) -> None:
-        """A provider was asked: `submit`, `fetch`, `cancel` or `find`, and how that went."""
+        """A provider was asked: `create`, `prepare`, `hand_over`, `look` or `cancel`, and how that went."""
         ...
 
     def waited(self, provider: str, wait_s: float) -> None:

@@ -9,9 +9,12 @@ adapters. Below: http, meanings, replies, base.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
+
+import anyio
 
 from kontext_tools.errors import SourceTooLarge, UnsupportedByProvider
 from kontext_tools.guard import Blocked
@@ -39,6 +42,7 @@ class Wire:
         """Take the host's base address, its credentials as headers, and its own reading of refusals."""
         self._http = http
         self._headers = dict(headers)
+        self._name = name
         self.base_url = base_url.rstrip("/")
         self.says = Meanings(name=name, key_variable=key_variable, redact=http.redact, own=own)
 
@@ -62,17 +66,18 @@ class Wire:
         """
         await intent()
         named = {**self._headers, **(headers or {})}
-        try:
-            reply = await self._http.call(
-                "POST", self._url(path), headers=named, json=json, parts=parts, fresh=True, read_s=read_s
-            )
-        except NotSent:
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
-        except Lost:
-            raise SubmitFailed(Verdict.UNKNOWN, self.says.lost()) from None
-        if 200 <= reply.status < 300 or reply.status in also:
-            return reply
-        raise self.says.refusal(reply)
+        with self._counted("create"):
+            try:
+                reply = await self._http.call(
+                    "POST", self._url(path), headers=named, json=json, parts=parts, fresh=True, read_s=read_s
+                )
+            except NotSent:
+                raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
+            except Lost:
+                raise SubmitFailed(Verdict.UNKNOWN, self.says.lost()) from None
+            if 200 <= reply.status < 300 or reply.status in also:
+                return reply
+            raise self.says.refusal(reply)
 
     async def prepare(self, method: str, path: str, *, json: Any = None, parts: Sequence[Part] = ()) -> Reply:
         """Make a call that costs nothing, before the create: an upload, a question about the model. Never unknown.
@@ -80,16 +85,17 @@ class Wire:
         Raises:
             SubmitFailed: not taken, or refused.
         """
-        try:
-            reply = await self._http.call(method, self._url(path), headers=self._headers, json=json, parts=parts)
-        except (NotSent, Lost):
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
-        if 200 <= reply.status < 300:
-            return reply
-        refusal = self.says.refusal(reply)
-        if refusal.verdict is Verdict.UNKNOWN:
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
-        raise refusal
+        with self._counted("prepare"):
+            try:
+                reply = await self._http.call(method, self._url(path), headers=self._headers, json=json, parts=parts)
+            except (NotSent, Lost):
+                raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
+            if 200 <= reply.status < 300:
+                return reply
+            refusal = self.says.refusal(reply)
+            if refusal.verdict is Verdict.UNKNOWN:
+                raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
+            raise refusal
 
     async def hand_over(
         self,
@@ -106,15 +112,16 @@ class Wire:
             SubmitFailed: not taken.
         """
         headers = {} if data is None else {"content-type": media_type}
-        try:
-            target = await self._http.guard.check(url)
-            reply = await self._http.call(
-                method, target, headers=headers, parts=parts, content=data, fresh=True, read_s=2 * READ_S
-            )
-        except (NotSent, Lost, Blocked):
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
-        if not 200 <= reply.status < 300:
-            raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
+        with self._counted("hand_over"):
+            try:
+                target = await self._http.guard.check(url)
+                reply = await self._http.call(
+                    method, target, headers=headers, parts=parts, content=data, fresh=True, read_s=2 * READ_S
+                )
+            except (NotSent, Lost, Blocked):
+                raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable()) from None
+            if not 200 <= reply.status < 300:
+                raise SubmitFailed(Verdict.NOT_TAKEN, self.says.unreachable())
 
     async def ask(
         self, method: str, path: str, *, at: str | None = None, read_s: float = READ_S, also: Collection[int] = ()
@@ -131,14 +138,15 @@ class Wire:
         Raises:
             FetchFailed: no sense came back; `gone` where the host does not know the job.
         """
-        try:
-            reply = await self._http.call(method, self._url(path, at), headers=self._headers, read_s=read_s)
-        except (NotSent, Lost):
-            raise FetchFailed(self.says.unreachable()) from None
-        said_no = method != "GET" and 400 <= reply.status < 500 and reply.status not in (401, 403, 429)
-        if 200 <= reply.status < 300 or said_no or reply.status in also:
-            return reply
-        raise FetchFailed(self.says.refusal(reply).failure, gone=reply.status == 404)
+        with self._counted("look" if method == "GET" else "cancel"):
+            try:
+                reply = await self._http.call(method, self._url(path, at), headers=self._headers, read_s=read_s)
+            except (NotSent, Lost):
+                raise FetchFailed(self.says.unreachable()) from None
+            said_no = method != "GET" and 400 <= reply.status < 500 and reply.status not in (401, 403, 429)
+            if 200 <= reply.status < 300 or said_no or reply.status in also:
+                return reply
+            raise FetchFailed(self.says.refusal(reply).failure, gone=reply.status == 404)
 
     def taken(self, reply: Reply, *, id_field: str) -> Snapshot:
         """Read a create's answer that names the job and says no more of it than a word: it waits, whatever the word.
@@ -167,6 +175,22 @@ class Wire:
         if snapshot is None:
             raise FetchFailed(self.says.unreachable())
         return snapshot
+
+    @contextmanager
+    def _counted(self, kind: str) -> Generator[None]:
+        """Tell the meter of a call: how it went, by a word of a closed set, and what it took."""
+        began, outcome = anyio.current_time(), "broke"
+        try:
+            yield
+            outcome = "ok"
+        except SubmitFailed as failed:
+            outcome = failed.verdict.value
+            raise
+        except FetchFailed as failed:
+            outcome = "gone" if failed.gone else "failed"
+            raise
+        finally:
+            self._http.meter.asked(self._name, kind, outcome, anyio.current_time() - began)
 
     def _url(self, path: str, at: str | None = None) -> str:
         return f"{self.base_url if at is None else at.rstrip('/')}{path}"
