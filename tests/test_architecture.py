@@ -20,6 +20,7 @@ LOADED_WHEN_FIRST_USED = (
     "rich",
     "uvloop",
     "httptools",
+    "prometheus_client",
     "kontext_tools.linting",
     "kontext_tools.providers.core_today",
     "kontext_server.web",

@@ -123,6 +123,8 @@ async def test_T07_nobody_takes_all_the_sessions_there_are(hosted: Hosted) -> No
 
         waits = [await ask("hoarder") for _ in range(BEGIN.burst + 2)]
         await ask("calm")
+        elsewhere = await http.post("/gallery/enter", data={"ticket": "x"}, headers=hosted.bearer("hoarder"))
     assert statuses["hoarder"][: BEGIN.burst] == [200] * BEGIN.burst
     assert 429 in statuses["hoarder"] and statuses["calm"] == [200]
+    assert elsewhere.status_code == 401, "it begins no session there"
     assert set(waits) <= {None, *map(str, range(1, 6))}

@@ -46,6 +46,7 @@ class Bearer:
         own_door: beginnings of the paths that look themselves at who brings no token.
         needs: beginnings of the paths that need one scope, and which; of others a message says what it needs.
         begins: called with whose session of the handshake era is about to begin; raises `RateLimited`.
+        sessions_at: the path where they begin.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Bearer:
         own_door: Sequence[str],
         needs: Mapping[str, str],
         begins: Callable[[str], None],
+        sessions_at: str,
     ) -> None:
         self._app = AuthContextMiddleware(app)
         self._verifier = verifier
@@ -66,6 +68,7 @@ class Bearer:
         self._own_door = tuple(own_door)
         self._needs = needs
         self._begins = begins
+        self._sessions_at = sessions_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -94,7 +97,7 @@ class Bearer:
         if missing is not None:
             await self._challenge(403, error="insufficient_scope", scope=missing)(scope, receive, send)
             return
-        if _begins_a_session(request):
+        if scope["path"] == self._sessions_at and _begins_a_session(request):
             try:
                 self._begins(owner_of_token(access))
             except RateLimited as limited:

@@ -179,5 +179,6 @@ def application(
             own_door=sign_in.OWN_DOOR,
             needs=sign_in.NEEDS,
             begins=signing_in.begins,
+            sessions_at=PATH,
         )
     return HostCheck(served, security)
