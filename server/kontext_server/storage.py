@@ -33,26 +33,37 @@ def store(settings: Settings) -> Store:
     """Give the database where jobs are kept; nothing is opened yet.
 
     Raises:
-        SettingError: its extra is not installed.
+        SettingError: its extra is not installed, or its address cannot be read.
     """
-    url = settings.kontext_database_url
+    url = database_url(settings)
     if url is None:
         return SqliteStore(settings.kontext_data_dir / DATABASE_FILE)
-    require_postgres()
     from kontext_tools.stores.postgres import PostgresStore
 
-    return PostgresStore(url.get_secret_value())
+    return PostgresStore(url)
 
 
-def require_postgres() -> None:
-    """Check that PostgreSQL's client is installed. Raises `SettingError`."""
+def database_url(settings: Settings) -> str | None:
+    """Give the address of the database that is not in the data folder; `None` where there is none.
+
+    Raises:
+        SettingError: PostgreSQL's client is not installed, or cannot read it.
+    """
+    if settings.kontext_database_url is None:
+        return None
     try:
-        import_module("psycopg")  # without its library it is no use, and says so
+        psycopg = import_module("psycopg")  # without its library it is no use, and says so
     except ImportError:
         raise SettingError(
             "KONTEXT_DATABASE_URL needs the extra postgres, which is not installed: "
             "install kontext-tool-server[postgres]"
         ) from None
+    url = settings.kontext_database_url.get_secret_value()
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise SettingError("KONTEXT_DATABASE_URL is wrong: PostgreSQL's own library cannot read it") from None
+    return url
 
 
 def blobs(settings: Settings, environment: Mapping[str, str] | None = None) -> Blobs:

@@ -106,6 +106,12 @@ def test_a_client_of_postgresql_that_is_not_installed_is_named(tmp_path: Path, m
     )
 
 
+def test_an_address_that_postgresqls_library_cannot_read_is_refused_without_being_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingError) as wrong:
+        storage.store(load(kontext_data_dir=tmp_path, kontext_database_url=f"{DATABASE}?planted=1"))
+    assert str(wrong.value) == "KONTEXT_DATABASE_URL is wrong: PostgreSQL's own library cannot read it"
+
+
 @pytest.mark.parametrize(
     "url",
     [

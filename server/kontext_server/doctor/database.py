@@ -41,7 +41,7 @@ def _look(case: Case) -> Sequence[Finding]:
         leftovers = health.leftovers(now=case.clock.now())
         newest = health.newest_blobs(limit=NEWEST)
     except SettingError as wrong:
-        return [fail("database", f"{wrong}", "Install it, or unset KONTEXT_DATABASE_URL.", of_settings=True)]
+        return [fail("database", f"{wrong}", "Mend that, or unset KONTEXT_DATABASE_URL.", of_settings=True)]
     except KontextError as error:
         failure = error.failure
         return [fail("database", failure.message.removesuffix("."), failure.fix, of_settings=far)]
@@ -53,12 +53,11 @@ def _look(case: Case) -> Sequence[Finding]:
 
 def _health(case: Case) -> Health | None:
     """Give the questions to the database; `None` where there is none yet."""
-    url = case.read.kontext_database_url
+    url = storage.database_url(case.read)
     if url is not None:
-        storage.require_postgres()
         from kontext_tools.stores.postgres_health import PostgresHealth
 
-        return PostgresHealth(url.get_secret_value(), busy_s=case.locked_s)
+        return PostgresHealth(url, busy_s=case.locked_s)
     path = case.read.kontext_data_dir / storage.DATABASE_FILE
     return SqliteHealth(path, busy_s=case.locked_s) if path.exists() else None
 

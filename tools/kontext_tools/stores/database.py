@@ -95,7 +95,7 @@ class Database(Protocol):
     def alone(self, owner: str, /) -> None:
         """Wait until no other transaction has an owner to itself, and have it until this one ends.
 
-        Every write that touches an owner's jobs, plans or ledger does so before it reads: caps, keys, places and
+        Every write that touches an owner's jobs, plans, tasks or ledger does so before it reads: caps, keys, places and
         fences are judged by what it reads.
         """
         ...

@@ -217,6 +217,7 @@ def set_right(db: Database, *, now: datetime, lease_until: datetime) -> None:
 
     Such a lease ends as one given now: an owner that lives renews it, a dead one's is over soon.
     """
+    db.alone_claiming()
     now_us, lease_us, most_us = (records.to_us(moment) for moment in (now, lease_until, now + LONGEST_WAIT))
     for table, driven in (*(("sends", driven) for driven in DRIVEN), ("plans", "due_us IS NOT NULL")):
         db.execute(

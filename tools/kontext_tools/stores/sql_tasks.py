@@ -34,6 +34,7 @@ class SqlTasks(Transactions):
 
 
 def _add(db: Database, task: Task) -> None:
+    db.alone(task.owner)
     db.execute("DELETE FROM tasks WHERE ends_us <= ?", (records.to_us(task.created_at),))
     db.execute(
         "INSERT INTO tasks (id, owner, kind, created_us, updated_us, ends_us, doc) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -71,6 +72,7 @@ def _task(db: Database, owner: str, task_id: str, now: datetime) -> Task | None:
 
 
 def _move(db: Database, task: Task, doc: Mapping[str, Any], now: datetime) -> Task | None:
+    db.alone(task.owner)
     written = db.execute(
         """UPDATE tasks SET doc = ?, updated_us = ?, revision = revision + 1
             WHERE id = ? AND owner = ? AND revision = ?""",
