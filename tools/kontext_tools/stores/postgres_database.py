@@ -54,7 +54,7 @@ class Lexemes:
 
     source = "outputs"
     place = "outputs.place"
-    where = "outputs.words @@ kontext_asked(:match)"
+    where = "outputs.words @@ (SELECT kontext_asked(:match))"
     among = where
 
     def asked(

@@ -122,14 +122,19 @@ _WORDS = (
             || TO_TSVECTOR('kontext_words', kontext_plain(prompt)) || TSVECTOR '''/'':1'
             || TO_TSVECTOR('kontext_words', kontext_plain(COALESCE(keep, ''))) $$""",
     # A word that signs part is a phrase; of the last one, the last part may be a beginning.
-    """CREATE FUNCTION kontext_asked (asked TEXT) RETURNS TSQUERY LANGUAGE sql STABLE AS $$
-        SELECT TO_TSQUERY('kontext_words', STRING_AGG(
-                '''' || REPLACE(parts, ' ', ''' <-> ''') || CASE WHEN is_last THEN ''':*' ELSE '''' END,
-                CASE WHEN CAST(asked AS JSON) ->> 'any' = 'true' THEN ' | ' ELSE ' & ' END ORDER BY nr))
-            FROM (
-                SELECT nr, BTRIM(kontext_plain(said)) AS parts, nr = MAX(nr) OVER () AS is_last
-                    FROM JSON_ARRAY_ELEMENTS_TEXT(CAST(asked AS JSON) -> 'words') WITH ORDINALITY AS words (said, nr)
-            ) AS each WHERE parts <> '' $$""",
+    """CREATE FUNCTION kontext_asked (asked TEXT) RETURNS TSQUERY LANGUAGE plpgsql STABLE AS $$
+        DECLARE
+            given CONSTANT JSON := CAST(asked AS JSON);
+            between CONSTANT TEXT := CASE WHEN given ->> 'any' = 'true' THEN ' | ' ELSE ' & ' END;
+        BEGIN
+            RETURN TO_TSQUERY('kontext_words', STRING_AGG(
+                    '''' || REPLACE(parts, ' ', ''' <-> ''') || CASE WHEN is_last THEN ''':*' ELSE '''' END,
+                    between ORDER BY nr))
+                FROM (
+                    SELECT nr, BTRIM(kontext_plain(said)) AS parts, nr = MAX(nr) OVER () AS is_last
+                        FROM JSON_ARRAY_ELEMENTS_TEXT(given -> 'words') WITH ORDINALITY AS words (said, nr)
+                ) AS each WHERE parts <> '';
+        END $$""",
     # A document that cannot be read hides its own words alone.
     """CREATE FUNCTION kontext_said (doc TEXT, path TEXT[]) RETURNS TEXT LANGUAGE plpgsql IMMUTABLE AS $$
         BEGIN
