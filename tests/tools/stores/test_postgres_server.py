@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from psycopg import errors
 from kontext_tools.errors import KontextError, StorageBusy, StorageDamaged, StorageFull
 from kontext_tools.jobs import SendState
 from kontext_tools.stores import postgres_connection, postgres_schema
+from kontext_tools.stores.base import Claim
 from kontext_tools.stores.database import Database
 from kontext_tools.stores.postgres import PostgresStore
 from kontext_tools.stores.postgres_connection import Connection, connected
@@ -173,6 +175,66 @@ async def test_an_intent_whose_commit_was_not_heard_is_told_as_a_failure(
     job = (await admit(store, a_job())).job
     with commits_cut(monkeypatch, before=False), pytest.raises(StorageBusy):
         await store.save(replace(job.sends[0], state=SendState.INTENT), now=START, release=False)
+    await store.close()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["undone", "done"])
+async def test_a_claim_whose_commit_was_not_heard_is_driven_once_and_by_this_process(
+    place: PostgresPlace, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Else its lease would be renewed with the others, and nobody would drive it."""
+    store, other = place.store(), place.store()
+    await admit(store, a_job())
+    until, slots = START + timedelta(seconds=60), {"fal": 9}
+    with commits_cut(monkeypatch, before=before), pytest.raises(StorageBusy):
+        await store.claim("one", now=START, lease_until=until, limit=9, slots=slots)
+    if not before:
+        assert await other.claim("two", now=START, lease_until=until, limit=9, slots=slots) == []
+    assert await store.claim("one", now=START, lease_until=until, limit=9, slots=slots) == [
+        Claim(job_id="red-car-4k7q", n=1, fence=1)
+    ]
+    assert await store.claim("one", now=START, lease_until=until, limit=9, slots=slots) == []
+    await store.close()
+    await other.close()
+
+
+async def test_a_claim_that_was_undone_unheard_and_is_anothers_now_is_not_driven(
+    place: PostgresPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both claims have the same fence: only the name tells them apart."""
+    store, other = place.store(), place.store()
+    await admit(store, a_job())
+    until, slots = START + timedelta(seconds=60), {"fal": 9}
+    with commits_cut(monkeypatch, before=True), pytest.raises(StorageBusy):
+        await store.claim("one", now=START, lease_until=until, limit=9, slots=slots)
+    (taken,) = await other.claim("two", now=START, lease_until=until, limit=9, slots=slots)
+    assert taken.fence == 1
+    assert await store.claim("one", now=START, lease_until=until, limit=9, slots=slots) == []
+    await store.close()
+    await other.close()
+
+
+async def test_a_read_whose_end_was_not_heard_is_done_again(
+    place: PostgresPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = place.store()
+    await admit(store, a_job())
+    with commits_cut(monkeypatch, before=True) as cut:
+        assert await store.recent_ids("ann") == ["red-car-4k7q"]
+    assert cut == ["cut"]
+    await store.close()
+
+
+async def test_a_transaction_whose_failure_was_swallowed_is_not_told_as_committed(place: PostgresPlace) -> None:
+    store = place.store()
+    await store.open()
+
+    def work(db: Database) -> None:
+        with suppress(psycopg.Error):
+            db.execute("SELECT 1 / 0")
+
+    with pytest.raises(StorageDamaged):
+        await store._write(work)  # pyright: ignore[reportPrivateUsage]  # no verb does
     await store.close()
 
 

@@ -32,6 +32,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 class CommitLost(Exception):
     """Whether a transaction was committed was not heard."""
 
+    def __init__(self, error: psycopg.Error) -> None:
+        super().__init__()
+        self.error = error
+
 
 def channel(schema: str) -> str:
     """Give the name under which what is new in a schema is told: of at most 63 bytes, as the schema's own is."""
@@ -110,9 +114,12 @@ def done(connection: Connection, begin: bytes, work: Callable[[], T]) -> T:
             connection.execute(b"ROLLBACK", prepare=False)
         raise
     try:
-        connection.execute(b"COMMIT", prepare=False)
+        ended = connection.execute(b"COMMIT", prepare=False)
     except psycopg.Error as error:
         if connection.closed:
-            raise CommitLost from error
+            raise CommitLost(error) from None
         raise
+    if ended.statusmessage != "COMMIT":
+        # So is the end of a transaction told in which a statement failed and nobody minded.
+        raise psycopg.errors.InFailedSqlTransaction
     return given

@@ -100,9 +100,9 @@ class PostgresServer(Transactions):
                     if tells:
                         self._tell(connection)
                     return given
-            except CommitLost:
-                raise uncertain() from None
-            except _Undone as undone:
+            except (CommitLost, _Undone) as undone:
+                if isinstance(undone, CommitLost) and begin is not READING:
+                    raise uncertain() from None
                 if time.monotonic() > deadline:
                     raise translated(undone.error) from None
             time.sleep(random.uniform(0, LONGEST_PAUSE_S))  # noqa: S311  # apart from whom it lost against

@@ -6,7 +6,7 @@ would hide the others. Each query walks one line of the index `sends_active`, in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -103,6 +103,13 @@ def claim(
     for provider in {one.probes for one in due if one.probes}:
         _move_gate(db, provider, creates_until=None, closed_until=now + PROBE_EVERY)
     return _take(db, process, due, lease_until) if due else []
+
+
+def held_of(db: Database, process: str, claims: Sequence[Claim]) -> list[Claim]:
+    """Give those of some claims that stand as they were made: under this process's name and their own fence."""
+    asked = f"""SELECT 1 FROM sends
+        WHERE job_id = ? AND n = ? AND fence = ? AND lease_owner = ? {db.holding}"""  # noqa: S608  # constant
+    return [one for one in claims if db.execute(asked, (one.job_id, one.n, one.fence, process)).fetchone() is not None]
 
 
 def _take(db: Database, process: str, due: list[_Due], lease_until: datetime) -> list[Claim]:
