@@ -28,6 +28,8 @@ from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
 from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
+from kontext_tools.hearing import Hearing
+from kontext_tools.hooks import Hooks
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.originals import Originals
@@ -60,7 +62,8 @@ AddressOf = Callable[[str, Ref], str]
 class App:
     """What a surface needs: the verbs, and the facts that its words are made of.
 
-    `withheld` names the configured providers that do not serve whom it faces.
+    `withheld` names the configured providers that do not serve whom it faces; `hearing` takes hosts' calls, where
+    hosts are asked to call.
     """
 
     settings: Settings
@@ -72,6 +75,7 @@ class App:
     path_of: Callable[[str], Path | None]
     places: Places
     withheld: frozenset[str] = frozenset()
+    hearing: Hearing | None = None
     _store: SqliteStore
     _blobs: Blobs
     _http: Http
@@ -121,6 +125,7 @@ def build(
     any_file: bool = False,
     address_of: AddressOf | None = None,
     guests: bool = False,
+    hooks: Hooks | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -132,6 +137,7 @@ def build(
         any_file: whether inputs may come from any folder: a person at the command line names the file.
         address_of: over HTTP, where no file of this machine may be named, and pictures are told by our addresses.
         guests: whether it faces people who signed in, not the operator.
+        hooks: where hosts are asked to call, by whoever serves that address.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -157,7 +163,7 @@ def build(
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
-    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps)
+    steps = Steps(store, providers, originals, archive, clock, random, order=order, caps=caps, hooks=hooks)
     engine = Engine(store, providers, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
     # By the owner, not by how this process faces people: a user's plan may go on in a command of the operator.
@@ -195,6 +201,7 @@ def build(
         path_of=path_of,
         places=places,
         withheld=frozenset(providers) - serves if guests else frozenset(),
+        hearing=None if hooks is None else Hearing(hooks, providers, engine, clock),
         _store=store,
         _blobs=blobs,
         _http=http,

@@ -70,7 +70,7 @@ class KeyFiles(PydanticBaseSettingsSource):
 
 def is_key(name: str) -> bool:
     """Whether a setting, by its name in lower case, holds a secret."""
-    return name.endswith(("_key", "_token"))
+    return name.endswith(("_key", "_token", "_secret"))
 
 
 def known_names(settings_cls: type[BaseSettings]) -> dict[str, None]:

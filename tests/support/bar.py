@@ -183,8 +183,6 @@ ELSEWHERE: Mapping[str, str] = {
 
 NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
-    "W01": "webhooks come with a later issue",
-    "W02": "webhooks come with a later issue",
     "T06": "limits of each owner come with a later step",
     "T07": "limits of each owner come with a later step",
 }

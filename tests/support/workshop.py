@@ -23,6 +23,7 @@ from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
 from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
+from kontext_tools.hooks import Hooks
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.jobs import Job, SendState
@@ -122,6 +123,7 @@ async def workshop(
     busy_s: float = BUSY_S,
     zone: tzinfo = UTC,
     blobs: Blobs | None = None,
+    hooks: Hooks | None = None,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
@@ -134,7 +136,7 @@ async def workshop(
     archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=output_dir)
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
-    steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps)
+    steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps, hooks=hooks)
     engine = Engine(store, by_name, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
     serving = Serving(inputs, originals, by_name, clock, random, order=order)

@@ -62,6 +62,7 @@ class Send:
         failure: why it failed or is unknown.
         sought: while it is unknown.
         searches: answers of its host that did not show it for certain.
+        hooked: whether its create asked the host to call when it ends.
         fence: number of the lease under which it was last claimed; a write under an older one is refused.
     """
 
@@ -91,6 +92,7 @@ class Send:
     own_seed: int | None = None
     sought: Sought = Sought.NO
     searches: int = 0
+    hooked: bool = False
     fence: int = 0
 
     @property

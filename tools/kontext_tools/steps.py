@@ -17,6 +17,7 @@ from kontext_tools.clocks import Clock
 from kontext_tools.errors import OutcomeUnknown
 from kontext_tools.finishing import Finishing
 from kontext_tools.gates import Gates, not_answering
+from kontext_tools.hooks import Hooks, Place, Promises
 from kontext_tools.jobs import Job, Send, SendState, dropped
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
@@ -46,24 +47,45 @@ class Steps:
         *,
         order: Sequence[str] = (),
         caps: Caps | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
-        """Take what every step needs; `order` and `caps` are for passing a send on to the next provider."""
+        """Take what every step needs.
+
+        `order` and `caps` are for passing a send on to the next provider; with `hooks`, hosts are asked to call.
+        """
+        self._store = store
         self._providers = providers
         self._archive = archive
         self._clock = clock
         self._leased = Leased(store, clock)
         self._finishing = Finishing(self._leased, archive, clock)
         self._gates = gates = Gates(store, clock)
-        self._watching = Watching(self._leased, self._finishing, originals, gates, clock, random)
+        self._promises = promises = Promises()
+        self._watching = Watching(self._leased, self._finishing, originals, gates, promises, clock, random)
         passing = Passing(store, providers, clock, random, order=order, caps=caps or Caps.none())
         self._seeking = seeking = Seeking(store, self._leased, providers, originals, gates, clock, random)
         self._submitting = Submitting(
-            store, self._leased, self._watching, passing, seeking, originals, gates, clock, random
+            store, self._leased, self._watching, passing, seeking, originals, gates, hooks, clock, random
         )
 
     async def sweep(self) -> None:
         """Remove what dead processes left half-written, or half deleted."""
         await self._archive.sweep()
+
+    async def heard(self, place: Place, remote_id: str | None) -> bool:
+        """Take a proven call of a send's host, which names a job; give whether there is something to look at.
+
+        Raises:
+            FetchFailed: the create's answer has not come, and the host did not tell of the job that the call named.
+        """
+        self._promises.came(place)
+        job = await self._store.any_job(place.job_id)
+        send = next((one for one in job.sends if one.n == place.n), None) if job is not None else None
+        if job is None or send is None or send.provider != place.provider:
+            return False
+        if send.remote_id is None and remote_id is not None and send.state in (SendState.INTENT, SendState.UNKNOWN):
+            return await self._seeking.named(job, send, remote_id) or send.state is SendState.INTENT
+        return not send.state.ended
 
     async def drive(self, claim: Claim) -> None:
         """Take one step and give the lease back."""

@@ -26,6 +26,7 @@ from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBusy, StorageFull
 from kontext_tools.gates import Gates
+from kontext_tools.hooks import Hooks
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.originals import Originals
@@ -55,6 +56,7 @@ class Submitting:
         seeking: Seeking,
         originals: Originals,
         gates: Gates,
+        hooks: Hooks | None,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -65,15 +67,18 @@ class Submitting:
         self._seeking = seeking
         self._originals = originals
         self._gates = gates
+        self._hooks = hooks
         self._clock = clock
         self._random = random
 
     async def submit(self, job: Job, send: Send, provider: Provider) -> None:
         """Create a send at its provider, once."""
         now = self._clock.now()
+        hook = None if self._hooks is None else self._hooks.hook(send, provider)
         going = replace(
             send,
             state=SendState.INTENT,
+            hooked=hook is not None,
             attempts=send.attempts + 1,
             first_attempt_at=send.first_attempt_at or now,
         )
@@ -87,7 +92,7 @@ class Submitting:
 
         try:
             order = order_of(job, going, await self._originals.attachment(job, provider.offer))
-            snapshot = await provider.submit(order, intent)
+            snapshot = await provider.submit(replace(order, hook=hook), intent)
         except SubmitFailed as failed:
             unsent = failed.verdict is Verdict.UNKNOWN and not committed
             await self._not_submitted(job, going, Verdict.NOT_TAKEN if unsent else failed.verdict, failed.failure)

@@ -21,12 +21,13 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from kontext_server import secret_key
+from kontext_server.adapters import calling_at
 from kontext_server.app import App, build
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
-from kontext_server.web import sign_in
+from kontext_server.web import sign_in, webhooks
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.bearer import Bearer
 from kontext_server.web.hosts import HostCheck, loopback_only, others_reach, reached_by
@@ -34,6 +35,7 @@ from kontext_server.web.listening import Listening, listening, serve_until_signa
 from kontext_server.web.routes import routes
 from kontext_server.web.sign_in import SignIn
 from kontext_tools.clocks import SystemClock
+from kontext_tools.hooks import Hooks
 
 PATH = "/mcp"
 SEAL = b"kontext: sealed questions, 1"
@@ -60,7 +62,12 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
     with listening(host, port) as place:
         base = settings.kontext_public_url or place.base
         addresses = Addresses(base, secret, clock)
-        app = build(settings, address_of=addresses.address, guests=signs_in)
+        app = build(
+            settings,
+            address_of=addresses.address,
+            guests=signs_in,
+            hooks=None if (public := settings.kontext_public_url) is None else _hooks(public, secret, settings),
+        )
         run(
             make_server(app, seal=hmac.digest(secret, SEAL, hashlib.sha256)),
             app,
@@ -142,6 +149,7 @@ def application(
         transport_security=security,
         custom_starlette_routes=[
             *routes(app, addresses, limit),
+            *([] if app.hearing is None else [webhooks.route(app.hearing)]),
             *([] if signing_in is None else signing_in.routes),
         ],
     )
@@ -153,6 +161,11 @@ def application(
             open_to_all=sign_in.OPEN_TO_ALL,
         )
     return HostCheck(served, security)
+
+
+def _hooks(public_url: str, secret: bytes, settings: Settings) -> Hooks:
+    """Give where hosts are asked to call: no server over stdio is called, so none of them asks."""
+    return Hooks(public_url, secret, calling_at(public_url, settings))
 
 
 def _secret(settings: Settings) -> bytes:

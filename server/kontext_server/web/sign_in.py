@@ -19,6 +19,7 @@ from starlette.routing import Route
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
 from kontext_server.surface.scopes import SCOPES
+from kontext_server.web import webhooks
 from kontext_server.web.jwts import Jwts
 from kontext_server.web.key_set import KeySet
 from kontext_server.web.tokens import TokensFile
@@ -28,8 +29,8 @@ from kontext_tools.http import Http
 from kontext_tools.redaction import Redactor
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
-OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/")
-"""A picture's address is its own proof."""
+OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", webhooks.BEGINNING)
+"""A picture's address is its own proof, and so is a hook's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
