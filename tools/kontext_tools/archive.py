@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from kontext_tools import changes, images, provenance
+from kontext_tools import changes, images, provenance, tracing
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
@@ -153,10 +153,15 @@ class Archive:
         try:
             temporary = self._blobs.temporary()
             try:
-                await self._receive(remote, temporary)
-                facts = await self._proven(remote, temporary)
+                with tracing.part("kontext.download", n):
+                    await self._receive(remote, temporary)
+                with tracing.part("kontext.decode", n):
+                    facts = await self._proven(remote, temporary)
+                    tracing.note_bytes(facts.size_bytes)
                 key = keys.image(job.id, n, facts.extension)
-                await self._blobs.keep(temporary, key)
+                with tracing.part("kontext.store", n):
+                    await self._blobs.keep(temporary, key)
+                    tracing.note_bytes(facts.size_bytes)
             finally:
                 temporary.unlink(missing_ok=True)
             seed = remote.seed if remote.seed is not None else send.sent_seed

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.archive import Archive, Kept, dead_link
 from kontext_tools.budget import Cost
 from kontext_tools.clocks import Clock
@@ -38,7 +38,8 @@ class Finishing:
         """Archive finished outputs; what broke is fetched or asked for once more, what is kept stays kept."""
         if not outputs:
             outputs = tuple(RemoteOutput(url=url, seed=seed) for url, seed in send.pending_urls)
-        kept = await self._archive.keep(job, send, outputs)
+        with tracing.span("kontext.archive", job, send):
+            kept = await self._archive.keep(job, send, outputs)
         misses = send.misses + (kept.not_now and kept.failure is None)
         if kept.not_now and misses < LOST_LOOKS:
             wait_s = FULL_AGAIN_S if kept.failure is not None else pacing.back_off_s(misses, 0)

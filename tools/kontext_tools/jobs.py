@@ -21,7 +21,6 @@ from kontext_tools.pictures import Output as Output
 from kontext_tools.pictures import Source as Source
 from kontext_tools.pictures import SourceKind as SourceKind
 from kontext_tools.plans import Part, Plan
-from kontext_tools.states import MOVES as MOVES
 from kontext_tools.states import JobStatus as JobStatus
 from kontext_tools.states import SendState as SendState
 from kontext_tools.states import Sought as Sought
@@ -63,6 +62,7 @@ class Send:
         sought: while it is unknown.
         searches: answers of its host that did not show it for certain.
         hooked: whether its create asked the host to call when it ends.
+        trace: what the steps of it are traced below, a W3C `traceparent`; empty where nothing is.
         fence: number of the lease under which it was last claimed; a write under an older one is refused.
     """
 
@@ -93,6 +93,7 @@ class Send:
     sought: Sought = Sought.NO
     searches: int = 0
     hooked: bool = False
+    trace: str = ""
     fence: int = 0
 
     @property

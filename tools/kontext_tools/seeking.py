@@ -23,7 +23,7 @@ from random import Random
 
 import anyio
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError
@@ -77,6 +77,10 @@ class Seeking:
 
     async def look(self, job: Job, send: Send) -> None:
         """Ask the host once."""
+        with tracing.span("kontext.search", job, send):
+            await self._look(job, send)
+
+    async def _look(self, job: Job, send: Send) -> None:
         provider = self._providers[send.provider]
         finder = finder_of(provider)
         if finder is None:

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import anyio
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBusy, StorageFull
@@ -73,6 +73,11 @@ class Submitting:
 
     async def submit(self, job: Job, send: Send, provider: Provider) -> None:
         """Create a send at its provider, once."""
+        with tracing.span("kontext.submit", job, send):
+            # What nobody's call asked for, such as a plan's step, is traced below its create.
+            await self._submit(job, replace(send, trace=send.trace or tracing.current()), provider)
+
+    async def _submit(self, job: Job, send: Send, provider: Provider) -> None:
         now = self._clock.now()
         hook = None if self._hooks is None else self._hooks.hook(send, provider)
         going = replace(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Cancelled, Failure, OutcomeUnknown, ProviderError
 from kontext_tools.finishing import Finishing
@@ -50,6 +50,10 @@ class Watching:
 
     async def look(self, job: Job, send: Send, provider: Provider) -> None:
         """Ask once."""
+        with tracing.span("kontext.look", job, send):
+            await self._look(job, send, provider)
+
+    async def _look(self, job: Job, send: Send, provider: Provider) -> None:
         assert send.remote_id is not None
         try:
             snapshot = await provider.fetch(send.remote_id)
