@@ -46,6 +46,7 @@ from kontext_tools.stores.sqlite import SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.tasks import Tasks
 from kontext_tools.trash import Trash
+from kontext_tools.waiting import Waiting
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
@@ -155,7 +156,8 @@ def build(
     sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=settings.kontext_output_dir)
+    waiting = Waiting(data_dir / "waiting")
+    archive = Archive(blobs, shelf, originals, http, clock, trash, waiting, output_dir=settings.kontext_output_dir)
     providers = configured(settings, http, data_dir)
     order = auto_order(list(providers), settings.kontext_provider)
     caps = Caps(

@@ -39,6 +39,7 @@ from kontext_tools.stores.sqlite import BUSY_S, SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.trash import Trash
 from kontext_tools.views import Call, Quote, View
+from kontext_tools.waiting import Waiting
 from support.fake_clock import FakeClock
 
 OWNER = "ann"
@@ -133,7 +134,7 @@ async def workshop(
     sources = Sources(http, roots=roots)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=output_dir)
+    archive = Archive(blobs, shelf, originals, http, clock, trash, Waiting(folder / "waiting"), output_dir=output_dir)
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
     steps = Steps(store, by_name, originals, archive, clock, random, order=order, caps=caps, hooks=hooks)

@@ -62,6 +62,7 @@ class Send:
         sought: while it is unknown.
         searches: answers of its host that did not show it for certain.
         hooked: whether its create asked the host to call when it ends.
+        waits_at: the place where pictures of it wait to be kept; empty where none does.
         trace: what the steps of it are traced below, a W3C `traceparent`; empty where nothing is.
         fence: number of the lease under which it was last claimed; a write under an older one is refused.
     """
@@ -93,6 +94,7 @@ class Send:
     sought: Sought = Sought.NO
     searches: int = 0
     hooked: bool = False
+    waits_at: str = ""
     trace: str = ""
     fence: int = 0
 
@@ -173,9 +175,7 @@ class Job:
     @property
     def status(self) -> JobStatus:
         """What a caller is told, derived from the sends; a plan's from its runs."""
-        return (
-            status_of(self.sends) if self.plan is None else _status_of_plan(self.runs, ended=self.ended_at is not None)
-        )
+        return status_of(self.sends) if self.plan is None else _status_of_plan(self)
 
     @property
     def searched(self) -> bool:
@@ -284,16 +284,16 @@ _BEST_FIRST = (
 )
 
 
-def _status_of_plan(runs: Iterable[Run], *, ended: bool) -> JobStatus:
+def _status_of_plan(plan: Job) -> JobStatus:
     """Derive a plan's status: while it runs, whether a step has begun; then the best of its steps' fates.
 
     One that ended `unknown` runs again while a step of it does, whose lost create was found.
     """
-    states = {run.job.status for run in runs if run.job is not None}
+    states = {run.job.status for run in plan.runs if run.job is not None}
     found = JobStatus.COMPLETED not in states and not all(status.ended for status in states)
-    if found or not ended:
+    if found or plan.ended_at is None:
         return JobStatus.PROCESSING if states - {JobStatus.PENDING} else JobStatus.PENDING
-    refused = any(run.refused is not None and run.refused.code != Cancelled.code for run in runs)
+    refused = any(run.refused is not None and run.refused.code != Cancelled.code for run in plan.runs)
     for status in (JobStatus.COMPLETED, JobStatus.UNKNOWN, JobStatus.FAILED):
         if status in states or (status is JobStatus.FAILED and refused):
             return status

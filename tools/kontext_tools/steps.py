@@ -71,6 +71,12 @@ class Steps:
     async def sweep(self) -> None:
         """Remove what dead processes left half-written, or half deleted."""
         await self._archive.sweep()
+        for job_id, n in await self._archive.waiting():
+            job = await self._store.any_job(job_id)
+            sends = () if job is None else job.sends
+            send = next((one for one in sends if one.first_output <= n < one.first_output + one.count), None)
+            if job is None or send is None or send.state.ended:
+                await self._archive.drop(job_id, n)
 
     async def heard(self, place: Place, remote_id: str | None) -> bool:
         """Take a proven call of a send's host, which names a job; give whether there is something to look at.
