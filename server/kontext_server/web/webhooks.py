@@ -20,6 +20,7 @@ from kontext_tools.providers.base import FetchFailed
 
 BEGINNING = f"{PATH}/"
 AGAIN_S = 10
+DRAINED_BYTES = 1_000_000
 
 log = logging.getLogger(__name__)
 
@@ -51,21 +52,22 @@ def route(hearing: Hearing) -> Route:
 
 
 async def _body(request: Request, most_bytes: int) -> bytes | None:
-    """Read a body; `None` where it is longer than that, or its sender left."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most_bytes:
-        return None
+    """Read a body; `None` where it is longer than that, or its sender left.
+
+    A little more than what is kept is read, for a sender that is answered amid its body may never see the answer.
+    """
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in request.stream():
-            chunks.append(chunk)
             size += len(chunk)
-            if size > most_bytes:
+            if size <= most_bytes:
+                chunks.append(chunk)
+            elif size > most_bytes + DRAINED_BYTES:
                 return None
     except ClientDisconnect:
         return None
-    return b"".join(chunks)
+    return b"".join(chunks) if size <= most_bytes else None
 
 
 def _unproven() -> Response:
