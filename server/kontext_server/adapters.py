@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from kontext_server.setting_values import is_loopback
 from kontext_server.settings import Settings
 from kontext_tools.choosing import SANDBOX
 from kontext_tools.http import Http
@@ -48,6 +50,14 @@ def takers(settings: Settings, http: Http) -> Make:
     return made
 
 
+def calling_at(public_url: str, settings: Settings) -> frozenset[str]:
+    """Give the hosts that can call an address of ours: all of them, or at a loopback's those that are on it."""
+    if not is_loopback(urlsplit(public_url).hostname or ""):
+        return frozenset(KEY_FIELDS)
+    base_urls = {name: str(getattr(settings, f"{name.replace('.', '_')}_base_url")) for name in KEY_FIELDS}
+    return frozenset(name for name, url in base_urls.items() if is_loopback(urlsplit(url).hostname or ""))
+
+
 def _core_today(settings: Settings, http: Http, key: str) -> Provider | None:
     from kontext_tools.providers.core_today import MODELS, PRICE, CoreToday
 
@@ -82,8 +92,15 @@ def _runflow(settings: Settings, http: Http, key: str) -> Provider | None:
 
     if settings.kontext_model not in MODELS:
         return None
-    base_url, price, surface = settings.runflow_base_url, settings.runflow_price, settings.runflow_surface
-    return Runflow(http, key=key, base_url=base_url, price=price, surface=surface)
+    secret = settings.runflow_callback_secret
+    return Runflow(
+        http,
+        key=key,
+        base_url=settings.runflow_base_url,
+        price=settings.runflow_price,
+        surface=settings.runflow_surface,
+        callback_secret=None if secret is None else secret.get_secret_value(),
+    )
 
 
 def _eachlabs(settings: Settings, http: Http, key: str) -> Provider | None:

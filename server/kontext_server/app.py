@@ -24,12 +24,14 @@ from kontext_tools.archive import Archive
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs
 from kontext_tools.budget import Caps, day_of
+from kontext_tools.callbacks import Callbacks
 from kontext_tools.choosing import SANDBOX, auto_order, for_guests
 from kontext_tools.clocks import Clock, LocalZone, SystemClock
 from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
 from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
+from kontext_tools.hooks import Hooks
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.keyring import Keyring
@@ -52,6 +54,7 @@ from kontext_tools.tasks import Tasks
 from kontext_tools.tickets import Tickets
 from kontext_tools.trash import Trash
 from kontext_tools.uploads import Uploads
+from kontext_tools.waiting import Waiting
 
 LOCAL_OWNER = "local"
 """The one local user, on stdio and on loopback without sign-in."""
@@ -71,7 +74,7 @@ class App:
     """What a surface needs: the verbs, and the facts that its words are made of.
 
     `withheld` names the providers that serve nobody whom it faces, with whatever key; `link_of` is there where a link
-    of ours opens a gallery.
+    of ours opens a gallery, `callbacks` where hosts are asked to call.
     """
 
     settings: Settings
@@ -87,6 +90,7 @@ class App:
     withheld: frozenset[str] = frozenset()
     link_of: LinkOf | None = None
     uploads: Uploads | None = None
+    callbacks: Callbacks | None = None
     _store: Store
     _blobs: Blobs
     _http: Http
@@ -143,6 +147,7 @@ def build(
     meter: Meter = UNMETERED,
     key_page: str = "",
     upload_place: str = "",
+    hooks: Hooks | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
     zone: tzinfo | None = None,
@@ -158,6 +163,7 @@ def build(
         meter: who is told what happens, where anybody is.
         key_page: where those people enter keys of their own, as an address.
         upload_place: what the addresses begin with that take a picture over HTTP.
+        hooks: where hosts are asked to call, by whoever serves that address.
         clock: a test's own.
         random: a test's own.
         zone: whose days `today` means; the machine's own where there is one user, on it.
@@ -175,7 +181,8 @@ def build(
     sources = Sources(http, roots=roots, keep_metadata=settings.kontext_keep_metadata)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=settings.kontext_output_dir)
+    waiting = Waiting(data_dir / "waiting")
+    archive = Archive(blobs, shelf, originals, http, clock, trash, waiting, output_dir=settings.kontext_output_dir)
     providers = configured(settings, http, data_dir)
     order = auto_order(list(providers), settings.kontext_provider)
     seal, make = Seal(lambda: secret(settings)), takers(settings, http)
@@ -196,7 +203,7 @@ def build(
         per_call=settings.kontext_max_cost,
         confirm_above=settings.kontext_confirm_above,
     )
-    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, meter=meter)
+    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, hooks=hooks, meter=meter)
     engine = Engine(store, accounts, steps, clock)
     tickets = Tickets(store, clock)
     uploads = Uploads(tickets, sources, shelf, trash, place=upload_place) if upload_place else None
@@ -238,6 +245,7 @@ def build(
         uploads=uploads,
         withheld=frozenset({SANDBOX}) - serves if guests else frozenset(),
         link_of=link_of,
+        callbacks=None if hooks is None else Callbacks(hooks, accounts.offers, engine, clock),
         _store=store,
         _blobs=blobs,
         _http=http,

@@ -70,7 +70,7 @@ class KeyFiles(PydanticBaseSettingsSource):
 
 def is_key(name: str) -> bool:
     """Whether a setting, by its name in lower case, holds a secret."""
-    return name.endswith(("_key", "_token", "_database_url"))
+    return name.endswith(("_key", "_token", "_secret", "_database_url"))
 
 
 def known_names(settings_cls: type[BaseSettings]) -> dict[str, None]:

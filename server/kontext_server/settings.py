@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     bfl_price: PriceSetting = Field(None, description="likewise")
     fal_price: PriceSetting = Field(None, description="likewise")
     runflow_surface: Literal["auto", "runs", "run"] = Field("auto", description="which of Runflow's two surfaces")
+    runflow_callback_secret: Key = Field(
+        None, description="what Runflow signs its calls with, `whsec_…`; else their address alone proves them"
+    )
     eachlabs_text_to_image: bool = Field(False, description="whether Eachlabs may generate without an image")
     core_today_output_folder: FolderThere = Field("", description="its folder for results, at most 256 characters")
     core_today_is_public: bool = Field(False, description="whether results get a permanent public address there")

@@ -183,8 +183,6 @@ ELSEWHERE: Mapping[str, str] = {
 
 NOT_YET: Mapping[str, str] = {
     "C15": "by faketime, in a real process: the test moves an injected clock instead",
-    "W01": "webhooks come with a later issue",
-    "W02": "webhooks come with a later issue",
     "T07": "the time that the others are answered in is a row of the benchmark, not yet there",
 }
 """Cases, or parts of cases that have a test, that are not covered yet, and why."""

@@ -24,6 +24,7 @@ from kontext_tools.engine import Engine
 from kontext_tools.forgetting import Forgetting
 from kontext_tools.gallery import Gallery
 from kontext_tools.guard import Guard
+from kontext_tools.hooks import Hooks
 from kontext_tools.http import Http
 from kontext_tools.inputs import Inputs
 from kontext_tools.jobs import Job, SendState
@@ -40,6 +41,7 @@ from kontext_tools.stores.sqlite import BUSY_S, SqliteStore
 from kontext_tools.studio import Studio
 from kontext_tools.trash import Trash
 from kontext_tools.views import Call, Quote, View
+from kontext_tools.waiting import Waiting
 from support.fake_clock import FakeClock
 
 OWNER = "ann"
@@ -126,6 +128,7 @@ async def workshop(
     blobs: Blobs | None = None,
     meter: Meter = UNMETERED,
     accounts: Accounts | None = None,
+    hooks: Hooks | None = None,
 ) -> AsyncGenerator[Workshop]:
     """Give a toolkit that drives jobs for as long as the block lasts."""
     clock, random = clock or FakeClock(), Random(7)
@@ -135,11 +138,11 @@ async def workshop(
     sources = Sources(http, roots=roots)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, trash, output_dir=output_dir)
+    archive = Archive(blobs, shelf, originals, http, clock, trash, Waiting(folder / "waiting"), output_dir=output_dir)
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
     accounts = accounts or Accounts(by_name, order=order)
-    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, meter=meter)
+    steps = Steps(store, accounts, originals, archive, clock, random, caps=caps, hooks=hooks, meter=meter)
     engine = Engine(store, accounts, steps, clock)
     inputs = Inputs(store, blobs, sources, shelf)
     serving = Serving(inputs, originals, accounts, clock, random)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kontext_tools.budget import Price, Unit
 from kontext_tools.errors import Billed, Failure
-from kontext_tools.jobs import MOVES, JobStatus, Send, SendState, dropped, may_move, priced, status_of, unsent
+from kontext_tools.jobs import JobStatus, Send, SendState, dropped, may_move, priced, status_of, unsent
+from kontext_tools.states import MOVES
 from support.fake_clock import START
 from support.rows import a_job, a_send, usd
 

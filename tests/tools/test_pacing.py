@@ -24,6 +24,14 @@ def test_the_looks_of_one_job_follow_the_pinned_sequence() -> None:
     assert looks[14:] == snapshot([1.4, 1.61, 1.85, 2.12, 2.44, 2.81, 3.23, 3.71, 4.27, 4.91, 5.0, 5.0, 5.0, 5.0, 5.0])
 
 
+def test_the_looks_of_a_job_whose_host_is_to_call_are_few() -> None:
+    waited, looks = 0.0, list[float]()
+    while waited < 180:
+        waited += pacing.next_look_s(waited, 0, called=True)
+        looks.append(waited)
+    assert looks == snapshot([2.0, 4.0, 8.0, 16.0, 32.0, 62.0, 92.0, 122.0, 152.0, 182.0])
+
+
 @given(st.floats(-10, 1e9), st.floats(-1, 1))
 def test_a_look_is_never_sooner_than_half_a_second_nor_later_than_five_give_or_take_a_tenth(
     waited_s: float, jitter: float

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from kontext_tools import changes, darkroom, images, provenance
+from kontext_tools import changes, darkroom, images, provenance, tracing
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
@@ -31,6 +31,7 @@ from kontext_tools.providers.base import RemoteOutput
 from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import JobNews
 from kontext_tools.trash import Trash
+from kontext_tools.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,10 @@ class _Broken(Exception):
 class _NotNow(Exception):
     """The disk is full or the storage silent (with its failure), or the connection broke (without)."""
 
-    def __init__(self, failure: Failure | None) -> None:
+    def __init__(self, failure: Failure | None, waits_at: str = "") -> None:
         super().__init__("not now")
         self.failure = failure
+        self.waits_at = waits_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Kept:
         broken: whether a link gave what is no whole picture: it may be fetched once more.
         not_now: whether the rest must be tried again later.
         failure: why something is missing.
+        waits_at: the place here where a picture waits that could not be kept; empty where none does.
         refused: a warning for each picture that came and was not kept, to be told where it is not fetched again.
         news: for the job.
     """
@@ -76,6 +79,7 @@ class Kept:
     broken: bool
     not_now: bool
     failure: Failure | None
+    waits_at: str = ""
     refused: tuple[str, ...]
     news: JobNews
 
@@ -91,6 +95,7 @@ class Archive:
         http: Http,
         clock: Clock,
         trash: Trash,
+        waiting: Waiting,
         *,
         output_dir: Path | None = None,
     ) -> None:
@@ -100,12 +105,30 @@ class Archive:
         self._http = http
         self._clock = clock
         self._trash = trash
+        self._waiting = waiting
         self._output_dir = output_dir
 
     async def sweep(self) -> None:
         """Remove what dead processes left half-written, or half deleted."""
         await self._blobs.sweep()
         await self._trash.empty()
+
+    async def waits_here(self, place: str) -> bool:
+        """Whether a place where pictures wait is this machine's own."""
+        return await anyio.to_thread.run_sync(self._waiting.name) == place
+
+    async def let_go(self, send: Send) -> None:
+        """Let go of what waits of a send: it has ended."""
+        for n in range(send.first_output, send.first_output + send.count):
+            await self.drop(send.job_id, n)
+
+    async def drop(self, job_id: str, n: int) -> None:
+        """Let go of one picture that waits."""
+        self._waiting.drop(job_id, n)
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Give what waits here: jobs' ids and numbers of pictures."""
+        return await anyio.to_thread.run_sync(lambda: list(self._waiting.waiting()))
 
     async def keep(self, job: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
         """Make a send's outputs files, each whole before it counts; one that fails does not lose the others."""
@@ -115,7 +138,7 @@ class Archive:
         refused: list[str] = []
         warnings: list[str] = []
         failure: Failure | None = None
-        expired = broken = not_now = False
+        expired, broken, not_now, waits_at = False, False, False, ""
         for n, remote in enumerate(outputs[: send.count], start=send.first_output):
             if n in have:
                 continue
@@ -129,7 +152,7 @@ class Archive:
             except _Expired:
                 expired, failure = True, dead_link()
             except _NotNow as reason:
-                not_now, failure = True, reason.failure
+                not_now, failure, waits_at = True, reason.failure, reason.waits_at
                 break
         if 0 < len(outputs) < send.count:
             warnings.append(f"The provider gave {len(outputs)} of {send.count} images.")
@@ -144,6 +167,7 @@ class Archive:
             broken=broken,
             not_now=not_now,
             failure=failure,
+            waits_at=waits_at,
             refused=tuple(refused),
             news=JobNews(change=change, warnings=tuple(warnings)),
         )
@@ -153,10 +177,18 @@ class Archive:
         try:
             temporary = self._blobs.temporary()
             try:
-                await self._receive(remote, temporary)
-                facts = await self._proven(remote, temporary)
+                if not self._waiting.take(job.id, n, temporary):
+                    with tracing.part("kontext.download", n):
+                        await self._receive(remote, temporary)
+                with tracing.part("kontext.decode", n):
+                    facts = await self._proven(remote, temporary, job.id, n)
+                    tracing.note_bytes(facts.size_bytes)
                 key = keys.image(job.id, n, facts.extension)
-                await self._blobs.keep(temporary, key)
+                if self._blobs.path(key) is None:  # it goes to other machines
+                    await anyio.to_thread.run_sync(self._waiting.hold, temporary, job.id, n)
+                with tracing.part("kontext.store", n):
+                    await self._blobs.keep(temporary, key)
+                    tracing.note_bytes(facts.size_bytes)
             finally:
                 temporary.unlink(missing_ok=True)
             seed = remote.seed if remote.seed is not None else send.sent_seed
@@ -167,14 +199,17 @@ class Archive:
             await self._blobs.write(keys.facts(job.id, n), beside)
         except (StorageFull, StorageBusy) as later:
             paid = Billed.NO if send.price.amount == 0 else Billed.YES
-            raise _NotNow(replace(later.failure, billed=paid, job_id=job.id)) from later
+            waits_at = await anyio.to_thread.run_sync(self._waiting.settle, job.id, n)
+            raise _NotNow(replace(later.failure, billed=paid, job_id=job.id), waits_at) from later
         await self._copy_out(job, output)
         return output, change
 
-    async def _proven(self, remote: RemoteOutput, temporary: Path) -> ImageFacts:
+    async def _proven(self, remote: RemoteOutput, temporary: Path, job_id: str, n: int) -> ImageFacts:
         try:
             return await darkroom.work(images.read_output, temporary)
         except ResultInvalid as invalid:
+            # What waited and is whole no more is fetched anew.
+            await anyio.to_thread.run_sync(self._waiting.drop, job_id, n)
             if remote.url is None:
                 raise
             raise _Broken(invalid.failure) from invalid

@@ -15,7 +15,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from kontext_tools import prompting
+from kontext_tools import prompting, tracing
 from kontext_tools.budget import Price
 from kontext_tools.choosing import Choice
 from kontext_tools.data_uris import as_stored
@@ -138,7 +138,7 @@ def _sha256(facts: dict[str, Any]) -> str:
 
 
 def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime, random: Random) -> Iterator[Send]:
-    first_output = 1
+    first_output, trace = 1, tracing.current()
     for n, (seed, count) in enumerate(offer.seeds(edit), start=1):
         price = offer.price.times(count)
         yield Send(
@@ -151,6 +151,7 @@ def _sends(job_id: str, edit: Edit, offer: Offer, now: datetime, random: Random)
             price=price,
             first_output=first_output,
             due_at=now,
+            trace=trace,
         )
         first_output += count
 

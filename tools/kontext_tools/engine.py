@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ from kontext_tools.accounts import Accounts
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import KontextError, NotConfigured, StorageDamaged
 from kontext_tools.hearing import Hearing
+from kontext_tools.hooks import Place
 from kontext_tools.jobs import SendState
-from kontext_tools.providers.base import CancelOutcome, FetchFailed
+from kontext_tools.providers.base import CancelOutcome, FetchFailed, Provider
 from kontext_tools.steps import Steps
 from kontext_tools.stores.base import Claim, Store
 
@@ -71,7 +72,8 @@ class Engine:
         self._clock = clock
         self._process = secrets.token_hex(16)
         self._wake = anyio.Event()
-        self._driven = 0
+        self._driving = Counter[tuple[str, int]]()
+        self._heard_amid: set[tuple[str, int]] = set()
         self._stopped: list[_Stopped] = []
         self._waiting: dict[str, set[anyio.Event]] = defaultdict(set)
         self._listeners: list[Callable[[str], None]] = []
@@ -97,7 +99,7 @@ class Engine:
     @property
     def driving(self) -> int:
         """How many sends it drives at this moment, at most `MAX_DRIVEN`."""
-        return self._driven
+        return self._driving.total()
 
     def wake(self) -> None:
         """Look at the store now: something was recorded or poked."""
@@ -141,9 +143,28 @@ class Engine:
             except (FetchFailed, NotConfigured):
                 outcome = CancelOutcome.CANNOT
             accepted = accepted and outcome is not CancelOutcome.CANNOT
+        await self._poke(job_id)
+        return accepted
+
+    async def provider_of(self, place: Place) -> Provider | None:
+        """Give the adapter that a hook's send is driven by; `None` where the send or its key is there no more."""
+        return await self._steps.provider_of(place)
+
+    async def heard(self, place: Place, remote_id: str | None) -> None:
+        """Look at a send now, for its host called.
+
+        Raises:
+            FetchFailed: as for `Steps.heard`.
+        """
+        if not await self._steps.heard(place, remote_id):
+            return
+        if (place.job_id, place.n) in self._driving:
+            self._heard_amid.add((place.job_id, place.n))
+        await self._poke(place.job_id)
+
+    async def _poke(self, job_id: str) -> None:
         await self._store.poke(job_id, now=self._clock.now())
         self.wake()
-        return accepted
 
     async def _run(self, tasks: TaskGroup) -> None:
         try:
@@ -162,7 +183,7 @@ class Engine:
                 log.warning("the store cannot be read: %s", error.failure.code)
                 claims, idle_s = [], IDLE_LOOK_S
             for claim in claims:
-                self._driven += 1
+                self._driving[claim.job_id, claim.n] += 1
                 tasks.start_soon(self._drive, claim)
             await self._clock.wait(self._wake, idle_s)
 
@@ -179,7 +200,7 @@ class Engine:
         return ahead_now_s
 
     async def _claim(self) -> list[Claim]:
-        room = MAX_DRIVEN - self._driven
+        room = MAX_DRIVEN - self._driving.total()
         if room <= 0:
             return []
         now = self._clock.now()
@@ -210,10 +231,15 @@ class Engine:
             log.exception("a step of %s broke", job_id)
             self._stopped.append(_Stopped(claim=claim))
         finally:
-            self._driven -= 1
+            self._driving -= Counter({(job_id, claim.n): 1})
             self.tell(job_id)
             self.wake()
         await self._give_back()
+        if (job_id, claim.n) in self._heard_amid:
+            # What this step asked may have been answered before the host's news: the call stands for another look.
+            self._heard_amid.discard((job_id, claim.n))
+            with suppress(KontextError):
+                await self._poke(job_id)
 
     async def _give_back(self) -> None:
         """Give back what a step did not: its lease would else be renewed with the others, and the send stay stuck."""
@@ -232,7 +258,7 @@ class Engine:
         while True:
             await self._clock.wait(never, RENEW_EVERY_S)
             await self._give_back()
-            if not self._driven:
+            if not self._driving.total():
                 continue
             try:
                 await self._store.renew(self._process, until=self._clock.now() + timedelta(seconds=LEASE_S))

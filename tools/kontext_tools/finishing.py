@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.archive import Archive, Kept, dead_link
 from kontext_tools.budget import Cost
 from kontext_tools.clocks import Clock
@@ -24,6 +24,8 @@ REASKS = 1
 REFETCHES = 1
 """A link that gave no whole picture is fetched again so often, before the result counts as invalid."""
 FULL_AGAIN_S = 30.0
+WAITS_S = 7 * 86_400.0
+"""A picture that waits at a machine that never comes back is waited for so long."""
 
 
 class Finishing:
@@ -38,9 +40,15 @@ class Finishing:
         """Archive finished outputs; what broke is fetched or asked for once more, what is kept stays kept."""
         if not outputs:
             outputs = tuple(RemoteOutput(url=url, seed=seed) for url, seed in send.pending_urls)
-        kept = await self._archive.keep(job, send, outputs)
+        with tracing.span("kontext.archive", job, send):
+            kept = await self._archive.keep(job, send, outputs)
         misses = send.misses + (kept.not_now and kept.failure is None)
-        if kept.not_now and misses < LOST_LOOKS:
+        send = replace(send, waits_at=kept.waits_at or send.waits_at)
+        if (kept.expired or kept.not_now) and await self._waits_elsewhere(send):
+            # Another machine's server has it: that one keeps it, at one of its turns.
+            due = self._clock.now() + timedelta(seconds=FULL_AGAIN_S)
+            await self._leased.save(replace(send, due_at=due), release=True, outputs=kept.outputs, news=kept.news)
+        elif kept.not_now and misses < LOST_LOOKS:
             wait_s = FULL_AGAIN_S if kept.failure is not None else pacing.back_off_s(misses, 0)
             due = self._clock.now() + timedelta(seconds=wait_s)
             later = replace(send, misses=misses, failure=kept.failure, due_at=due)
@@ -56,6 +64,12 @@ class Finishing:
         else:
             await self._end(send, kept)
 
+    async def _waits_elsewhere(self, send: Send) -> bool:
+        """Whether a picture of a send waits at another machine, and not for too long yet."""
+        if not send.waits_at or await self._archive.waits_here(send.waits_at):
+            return False
+        return (self._clock.now() - (send.sent_at or self._clock.now())).total_seconds() < WAITS_S
+
     async def _end(self, send: Send, kept: Kept) -> None:
         news = replace(kept.news, warnings=(*kept.refused, *kept.news.warnings))
         if kept.total and (kept.expired or kept.not_now) and kept.failure is not None:
@@ -68,9 +82,11 @@ class Finishing:
             cost=send.cost or Cost.listed(send.price),
             # Where a picture is missing, the addresses stay for a person to try.
             pending_urls=() if kept.total >= send.count else send.pending_urls,
+            waits_at="",
             ended_at=self._clock.now(),
         )
         await self._leased.save(ended, release=True, outputs=kept.outputs, news=news)
+        await self._archive.let_go(ended)
 
     async def _reask(self, send: Send, provider: Provider) -> None:
         assert send.remote_id is not None

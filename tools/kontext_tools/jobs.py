@@ -2,7 +2,7 @@
 
 What this is: one asked edit. State, intent, lease and reservation belong to the send (one create at a provider); a job
 has one or more. A plan is a job too, of runs. What it is not: the table of moves (`states`), persistence (`stores`) or
-driving (`engine`, `planner`). Above: stores, engine, studio. Below: states, plans, pictures, edits, budget, errors.
+driving (`engine`, `planner`). Above: stores, engine, studio. Below: sends, states, plans, pictures, edits, budget.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from kontext_tools.budget import Cost, Price, Unit
+from kontext_tools.budget import Price, Unit
 from kontext_tools.changes import Change
 from kontext_tools.edits import Edit
 from kontext_tools.errors import Billed, Cancelled, Failure
@@ -21,94 +21,11 @@ from kontext_tools.pictures import Output as Output
 from kontext_tools.pictures import Source as Source
 from kontext_tools.pictures import SourceKind as SourceKind
 from kontext_tools.plans import Part, Plan
-from kontext_tools.states import MOVES as MOVES
+from kontext_tools.sends import Send as Send
 from kontext_tools.states import JobStatus as JobStatus
 from kontext_tools.states import SendState as SendState
 from kontext_tools.states import Sought as Sought
 from kontext_tools.states import may_move as may_move
-
-LIKELY_LOOKS = 2
-"""So many searches may find a lost create yet: a host that has it shows it at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
-    """One create at a provider. At most one is ever accepted for each send.
-
-    Attributes:
-        job_id: whose it is.
-        provider: where it goes.
-        n: 1, 2 ... within the job.
-        state: where it stands.
-        seed: the caller's, as far as he set one.
-        own_seed: drawn by us where he set none and the host lists its jobs: no other job has it.
-        count: images that this one create asks for.
-        price: reserved for it.
-        first_output: number of its first image within the job.
-        due_at: when the engine looks at it next.
-        attempts: creates tried that were proven not taken.
-        first_attempt_at: when the first of them was made.
-        remote_id: the provider's name for it.
-        working: whether the provider has begun (told as `processing`).
-        odd_word: the provider's last word for it, quoted, where it is none that we know.
-        progress: 0 to 1 where the provider tells it.
-        pending_urls: outputs that are ready and not fetched yet, secret: `(url, seed)`.
-        reasks: how often broken or expired links were asked for again.
-        refetches: how often links that gave no whole picture were fetched again.
-        misses: looks or downloads in a row that told nothing.
-        sent_at: when its intent was committed.
-        ended_at: when it ended.
-        cost: what the provider reported, else its list price.
-        failure: why it failed or is unknown.
-        sought: while it is unknown.
-        searches: answers of its host that did not show it for certain.
-        own_key: whether its owner's own key serves it; else it is the operator's.
-        fence: number of the lease under which it was last claimed; a write under an older one is refused.
-    """
-
-    job_id: str
-    provider: str
-    n: int
-    state: SendState = SendState.QUEUED
-    seed: int | None = None
-    count: int = 1
-    price: Price
-    first_output: int = 1
-    due_at: datetime
-    attempts: int = 0
-    first_attempt_at: datetime | None = None
-    remote_id: str | None = None
-    working: bool = False
-    odd_word: str = ""
-    progress: float | None = None
-    pending_urls: tuple[tuple[str, int | None], ...] = ()
-    reasks: int = 0
-    refetches: int = 0
-    misses: int = 0
-    sent_at: datetime | None = None
-    ended_at: datetime | None = None
-    cost: Cost | None = None
-    failure: Failure | None = None
-    own_seed: int | None = None
-    sought: Sought = Sought.NO
-    searches: int = 0
-    own_key: bool = False
-    fence: int = 0
-
-    @property
-    def sent_seed(self) -> int | None:
-        """The seed that goes out with it."""
-        return self.own_seed if self.seed is None else self.seed
-
-    @property
-    def searched(self) -> bool:
-        """Whether it is unknown, and its host is still asked for it."""
-        return self.state is SendState.UNKNOWN and self.sought is Sought.LOOKING
-
-    @property
-    def likely(self) -> bool:
-        """Whether it may be found any moment: a host that has it shows it at the first looks."""
-        return self.searched and self.searches + self.misses < LIKELY_LOOKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +89,7 @@ class Job:
     @property
     def status(self) -> JobStatus:
         """What a caller is told, derived from the sends; a plan's from its runs."""
-        return (
-            status_of(self.sends) if self.plan is None else _status_of_plan(self.runs, ended=self.ended_at is not None)
-        )
+        return status_of(self.sends) if self.plan is None else _status_of_plan(self)
 
     @property
     def searched(self) -> bool:
@@ -283,16 +198,16 @@ _BEST_FIRST = (
 )
 
 
-def _status_of_plan(runs: Iterable[Run], *, ended: bool) -> JobStatus:
+def _status_of_plan(plan: Job) -> JobStatus:
     """Derive a plan's status: while it runs, whether a step has begun; then the best of its steps' fates.
 
     One that ended `unknown` runs again while a step of it does, whose lost create was found.
     """
-    states = {run.job.status for run in runs if run.job is not None}
+    states = {run.job.status for run in plan.runs if run.job is not None}
     found = JobStatus.COMPLETED not in states and not all(status.ended for status in states)
-    if found or not ended:
+    if found or plan.ended_at is None:
         return JobStatus.PROCESSING if states - {JobStatus.PENDING} else JobStatus.PENDING
-    refused = any(run.refused is not None and run.refused.code != Cancelled.code for run in runs)
+    refused = any(run.refused is not None and run.refused.code != Cancelled.code for run in plan.runs)
     for status in (JobStatus.COMPLETED, JobStatus.UNKNOWN, JobStatus.FAILED):
         if status in states or (status is JobStatus.FAILED and refused):
             return status

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from kontext_tools import tracing
 from kontext_tools.clocks import Clock
 from kontext_tools.jobs import Job, Output, Send
 from kontext_tools.meters import UNMETERED, Meter
@@ -59,6 +60,7 @@ class Leased:
             LeaseLost: the lease is another's, or a cancel was asked for before this intent.
         """
         now = self._clock.now()
+        tracing.note(send)
         saved = await self._store.save(send, now=now, release=release, outputs=outputs, news=news, durable=durable)
         if not saved:
             raise LeaseLost

@@ -12,6 +12,9 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 5.0
 SHARE_OF_WAITED = 0.15
 JITTER = 0.1
+SHARE_OF_WAITED_CALLED = 1.0
+FIRST_WAIT_CALLED_S = 2.0
+LONGEST_WAIT_CALLED_S = 30.0
 SHORTEST_RETRY_AFTER_S = 0.5
 LONGEST_RETRY_AFTER_S = 60.0
 DEFAULT_RETRY_AFTER_S = 2.0
@@ -23,17 +26,25 @@ MAX_ATTEMPTS = 5
 ATTEMPTS_WITHIN_S = 120.0
 
 
-def next_look_s(waited_s: float, jitter: float) -> float:
+def next_look_s(waited_s: float, jitter: float, *, called: bool = False) -> float:
     """Give the seconds until the next look: 15 % of what was waited, within 0.5 and 5 s, +-10 %.
+
+    Where the host is expected to call, a look is only the net below: as long as was waited, within 2 and 30 s.
 
     Args:
         waited_s: seconds since the job was sent.
         jitter: a draw from -1 to 1.
+        called: whether the host is expected to call.
 
     >>> [next_look_s(waited, 0) for waited in (0, 10, 60)]
     [0.5, 1.5, 5.0]
+    >>> [next_look_s(waited, 0, called=True) for waited in (0, 10, 60)]
+    [2.0, 10.0, 30.0]
     """
-    base = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, SHARE_OF_WAITED * max(0.0, waited_s)))
+    first_s, share, longest_s = FIRST_WAIT_S, SHARE_OF_WAITED, LONGEST_WAIT_S
+    if called:
+        first_s, share, longest_s = FIRST_WAIT_CALLED_S, SHARE_OF_WAITED_CALLED, LONGEST_WAIT_CALLED_S
+    base = min(longest_s, max(first_s, share * max(0.0, waited_s)))
     return base * (1 + JITTER * jitter)
 
 

@@ -37,6 +37,10 @@ def _learned() -> list[str]:
         return sorted(_LEARNED, key=len, reverse=True)
 
 
+HOOK_MARK = "whk_"
+"""What the proofs and secrets of our hooks begin with, by which they are known in any text."""
+
+
 class Redactor:
     """Takes keys and signed queries out of any text before it is told, stored or logged."""
 
@@ -45,6 +49,8 @@ class Redactor:
     _ADDRESS = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
     _BEARER = re.compile(r"\b(bearer|key|token)\s+[A-Za-z0-9._~+/=:-]{8,}", re.IGNORECASE)
 
+    _HOOK = re.compile(rf"{HOOK_MARK}[A-Za-z0-9_=%-]+", re.IGNORECASE)
+
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
 
@@ -52,6 +58,7 @@ class Redactor:
         """Give the text without secrets."""
         for secret in (*self._secrets, *_learned()):
             text = text.replace(secret, "[key]")
+        text = self._HOOK.sub("[key]", text)
         text = self._ADDRESS.sub(_unsigned, text)
         return self._BEARER.sub(r"\1 [removed]", text)
 

@@ -6,8 +6,10 @@ proof. Above: steps, submitting. Below: accounts, leases, gates, originals, paci
 
 A send is bound only where one job alone can be it: an id that no send of ours holds, among jobs that show what went
 out, while no other send of ours that asked the same is without an id. Where the caller set no seed, one drawn for this
-send alone goes out, which makes the job known from every other. A host that calls back with an id needs no search: it
-ends in the same `Store.bind`.
+send alone goes out, which makes the job known from every other.
+
+A host that calls names the job at an address that this send alone was sent with; so there are no rivals. What it names
+is asked for with our key all the same, and ends in the same `Store.bind`.
 """
 
 from __future__ import annotations
@@ -18,22 +20,27 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
-from kontext_tools import pacing
+import anyio
+
+from kontext_tools import pacing, tracing
 from kontext_tools.accounts import Accounts
 from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
-from kontext_tools.errors import Failure, KontextError
+from kontext_tools.errors import Failure, KontextError, NotConfigured
 from kontext_tools.gates import Gates
 from kontext_tools.jobs import Job, Send, SendState, Sought
 from kontext_tools.leases import Leased
 from kontext_tools.originals import Originals
 from kontext_tools.providers.base import FetchFailed, Finder, Lost, Provider, finder_of
+from kontext_tools.providers.hooks import caller_of
 from kontext_tools.stores.base import Store
 
 UNANSWERED_S = 86_400.0
 """A host that tells nothing for so long is not asked any more."""
 RIVALS_WITHIN = timedelta(minutes=10)
 """Two creates that were sent further apart are told from each other by when their jobs were made."""
+ASKED_AGAIN_S = (0.5, 1.5)
+"""A host that called and does not answer is asked again after so many seconds: it may not call twice."""
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +78,10 @@ class Seeking:
 
     async def look(self, job: Job, send: Send, provider: Provider) -> None:
         """Ask the host once."""
+        with tracing.span("kontext.search", job, send):
+            await self._look(job, send, provider)
+
+    async def _look(self, job: Job, send: Send, provider: Provider) -> None:
         finder = finder_of(provider)
         if finder is None:
             # Other settings than those under which it was lost: they may come back.
@@ -96,14 +107,43 @@ class Seeking:
         if not free or in_doubt:
             await self._not_certain(send, Sought.SEVERAL if in_doubt else Sought.NOT_SHOWN)
         else:
-            if await self._store.bind(replace(send, remote_id=free[0]), now=self._clock.now()):
-                log.info("%s was found at %s", job.id, send.provider)
+            await self._bind(send, free[0])
             await self._store.give_back(send, due_at=self._clock.now())
 
+    async def named(self, job: Job, send: Send, remote_id: str) -> bool:
+        """Bind a job that its host's call named, once the host, asked, says that it may be this send's; else false.
+
+        Raises:
+            FetchFailed: the host did not tell.
+        """
+        try:
+            provider = await self._accounts.adapter(job.owner, send)
+        except NotConfigured:
+            return False
+        caller = caller_of(provider)
+        if caller is None or await self._store.held(send.provider, [remote_id]):
+            return False
+        lost = await self._lost(job, send, provider)
+        for wait_s in ASKED_AGAIN_S:
+            try:
+                return await caller.made(lost, remote_id) and await self._bind(send, remote_id)
+            except FetchFailed:
+                await self._clock.wait(anyio.Event(), wait_s)
+        return await caller.made(lost, remote_id) and await self._bind(send, remote_id)
+
+    async def _bind(self, send: Send, remote_id: str) -> bool:
+        bound = await self._store.bind(replace(send, remote_id=remote_id), now=self._clock.now())
+        if bound:
+            log.info("%s was found at %s", send.job_id, send.provider)
+        return bound
+
     async def _seen(self, job: Job, send: Send, provider: Provider, finder: Finder) -> list[str]:
+        return list(await finder.find(await self._lost(job, send, provider)))
+
+    async def _lost(self, job: Job, send: Send, provider: Provider) -> Lost:
         assert send.sent_at is not None
         order = order_of(job, send, await self._originals.attachment(job, provider.offer))
-        return list(await finder.find(Lost(order=order, sent_at=send.sent_at, signed=send.own_seed is not None)))
+        return Lost(order=order, sent_at=send.sent_at, signed=send.own_seed is not None)
 
     async def _not_certain(self, send: Send, so_far: Sought) -> None:
         searches = send.searches + 1

@@ -8,6 +8,7 @@ submitting, watching, finishing, seeking, leases.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -18,6 +19,7 @@ from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Failure, NotConfigured, OutcomeUnknown
 from kontext_tools.finishing import Finishing
 from kontext_tools.gates import Gates, not_answering
+from kontext_tools.hooks import Hooks, Place, Promises
 from kontext_tools.jobs import Job, Send, SendState, dropped
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.meters import UNMETERED, Meter
@@ -49,25 +51,76 @@ class Steps:
         random: Random,
         *,
         caps: Caps | None = None,
+        hooks: Hooks | None = None,
         meter: Meter = UNMETERED,
     ) -> None:
-        """Take what every step needs; `caps` are for passing a send on, and `meter` is told of ends."""
+        """Take what every step needs.
+
+        `caps` are for passing a send on; with `hooks`, hosts are asked to call; `meter` is told of ends.
+        """
+        self._store = store
         self._accounts = accounts
         self._archive = archive
         self._clock = clock
         self._leased = Leased(store, clock, meter)
         self._finishing = Finishing(self._leased, archive, clock)
         self._gates = gates = Gates(store, clock)
-        self._watching = Watching(self._leased, self._finishing, originals, gates, clock, random)
+        self._promises = promises = Promises()
+        self._watching = Watching(self._leased, self._finishing, originals, gates, promises, clock, random)
         passing = Passing(store, accounts, clock, random, caps=caps or Caps.none())
         self._seeking = seeking = Seeking(store, self._leased, accounts, originals, gates, clock, random)
         self._submitting = Submitting(
-            store, self._leased, self._watching, passing, seeking, originals, gates, accounts, clock, random, meter
+            store,
+            self._leased,
+            self._watching,
+            passing,
+            seeking,
+            originals,
+            gates,
+            accounts,
+            hooks,
+            clock,
+            random,
+            meter,
         )
 
     async def sweep(self) -> None:
         """Remove what dead processes left half-written, or half deleted."""
         await self._archive.sweep()
+        for job_id, n in await self._archive.waiting():
+            job = await self._store.any_job(job_id)
+            sends = () if job is None else job.sends
+            send = next((one for one in sends if one.first_output <= n < one.first_output + one.count), None)
+            if job is None or send is None or send.state.ended:
+                await self._archive.drop(job_id, n)
+
+    async def provider_of(self, place: Place) -> Provider | None:
+        """Give the adapter that a hook's send is driven by; `None` where the send or its key is there no more."""
+        job, send = await self._at(place)
+        if job is None or send is None:
+            return None
+        with suppress(NotConfigured):
+            return await self._accounts.adapter(job.owner, send)
+        return None
+
+    async def _at(self, place: Place) -> tuple[Job | None, Send | None]:
+        job = await self._store.any_job(place.job_id)
+        sends = () if job is None else job.sends
+        return job, next((one for one in sends if (one.n, one.provider) == (place.n, place.provider)), None)
+
+    async def heard(self, place: Place, remote_id: str | None) -> bool:
+        """Take a proven call of a send's host, which names a job; give whether there is something to look at.
+
+        Raises:
+            FetchFailed: the create's answer has not come, and the host did not tell of the job that the call named.
+        """
+        self._promises.came(place)
+        job, send = await self._at(place)
+        if job is None or send is None:
+            return False
+        if send.remote_id is None and remote_id is not None and send.state in (SendState.INTENT, SendState.UNKNOWN):
+            return await self._seeking.named(job, send, remote_id) or send.state is SendState.INTENT
+        return not send.state.ended
 
     async def drive(self, claim: Claim) -> None:
         """Take one step and give the lease back."""

@@ -21,12 +21,13 @@ from typing import TypeVar
 
 import anyio
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.accounts import Accounts
 from kontext_tools.clocks import Clock
 from kontext_tools.drafting import order_of
 from kontext_tools.errors import Failure, KontextError, ProviderError, StorageBusy, StorageFull
 from kontext_tools.gates import Gates
+from kontext_tools.hooks import Hooks
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased, LeaseLost
 from kontext_tools.meters import Meter
@@ -58,6 +59,7 @@ class Submitting:
         originals: Originals,
         gates: Gates,
         accounts: Accounts,
+        hooks: Hooks | None,
         clock: Clock,
         random: Random,
         meter: Meter,
@@ -70,16 +72,24 @@ class Submitting:
         self._originals = originals
         self._gates = gates
         self._accounts = accounts
+        self._hooks = hooks
         self._clock = clock
         self._random = random
         self._meter = meter
 
     async def submit(self, job: Job, send: Send, provider: Provider) -> None:
         """Create a send at its provider, once."""
+        with tracing.span("kontext.submit", job, send):
+            # What nobody's call asked for, such as a plan's step, is traced below its create.
+            await self._submit(job, replace(send, trace=send.trace or tracing.current()), provider)
+
+    async def _submit(self, job: Job, send: Send, provider: Provider) -> None:
         now = self._clock.now()
+        hook = None if self._hooks is None else self._hooks.hook(send, provider)
         going = replace(
             send,
             state=SendState.INTENT,
+            hooked=hook is not None,
             attempts=send.attempts + 1,
             first_attempt_at=send.first_attempt_at or now,
         )
@@ -96,7 +106,7 @@ class Submitting:
 
         try:
             order = order_of(job, going, await self._originals.attachment(job, provider.offer))
-            snapshot = await provider.submit(order, intent)
+            snapshot = await provider.submit(replace(order, hook=hook), intent)
         except SubmitFailed as failed:
             unsent = failed.verdict is Verdict.UNKNOWN and not committed
             await self._not_submitted(job, going, Verdict.NOT_TAKEN if unsent else failed.verdict, failed.failure)

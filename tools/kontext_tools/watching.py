@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from kontext_tools import pacing
+from kontext_tools import pacing, tracing
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import Billed, Cancelled, Failure, OutcomeUnknown, ProviderError
 from kontext_tools.finishing import Finishing
 from kontext_tools.gates import Gates
+from kontext_tools.hooks import Promises
 from kontext_tools.jobs import Job, Send, SendState
 from kontext_tools.leases import Leased
 from kontext_tools.originals import Originals
@@ -30,17 +31,29 @@ class Watching:
     """Asks providers about jobs and writes what they say."""
 
     def __init__(
-        self, leased: Leased, finishing: Finishing, originals: Originals, gates: Gates, clock: Clock, random: Random
+        self,
+        leased: Leased,
+        finishing: Finishing,
+        originals: Originals,
+        gates: Gates,
+        promises: Promises,
+        clock: Clock,
+        random: Random,
     ) -> None:
         self._leased = leased
         self._finishing = finishing
         self._originals = originals
         self._gates = gates
+        self._promises = promises
         self._clock = clock
         self._random = random
 
     async def look(self, job: Job, send: Send, provider: Provider) -> None:
         """Ask once."""
+        with tracing.span("kontext.look", job, send):
+            await self._look(job, send, provider)
+
+    async def _look(self, job: Job, send: Send, provider: Provider) -> None:
         assert send.remote_id is not None
         try:
             snapshot = await provider.fetch(send.remote_id)
@@ -49,6 +62,8 @@ class Watching:
             await self._saw_nothing(send, failed)
             return
         await self._gates.answered(send.provider)
+        if snapshot.phase not in (Phase.WAITING, Phase.WORKING):
+            self._promises.ended(send)
         await self.absorb(job, send, provider, snapshot)
         # A process that was restarted may not have its copy yet; the lease is given back, so nothing waits for it.
         await self._originals.copy(job)
@@ -119,7 +134,8 @@ class Watching:
                 replace(send, state=SendState.FAILED, failure=never.failure, ended_at=now), release=True
             )
             return False
-        wait_s = pacing.next_look_s(age_s, self._random.uniform(-1, 1))
+        called = send.hooked and self._promises.keeps(send.provider)
+        wait_s = pacing.next_look_s(age_s, self._random.uniform(-1, 1), called=called)
         running = replace(
             send,
             state=SendState.SUBMITTED,

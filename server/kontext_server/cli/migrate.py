@@ -63,7 +63,7 @@ def _check(settings: Settings) -> None:
     if settings.kontext_database_url is None and settings.kontext_blob_url is None:
         raise SettingError("KONTEXT_DATABASE_URL and KONTEXT_BLOB_URL: one of them must say where to move to")
     if settings.kontext_database_url is not None:
-        storage.require_postgres()
+        storage.database_url(settings)
     storage.blobs(settings)
 
 

@@ -6,6 +6,7 @@ What this is: the table of wires and what they share. What it is not: a listenin
     GET  /_sim/counter   creates charged, creates that came
     GET  /_sim/journal   every request
     GET  /_sim/jobs      every accepted create
+    GET  /_sim/calls     every call that was made at a hook
     GET  /_sim/script    the faults that wait;  POST: one more, or a list of them (see `faults.Fault`)
     POST /_sim/reset     forget everything
 """
@@ -109,6 +110,9 @@ def _controls(state: State) -> Mount:
     async def jobs(_: Request) -> Response:
         return JSONResponse({"jobs": [_told(job, state.clock()) for job in list(state.jobs.values())]})
 
+    async def calls(_: Request) -> Response:
+        return JSONResponse({"calls": [dataclasses.asdict(one) for one in list(state.called)]})
+
     async def waiting(_: Request) -> Response:
         return JSONResponse({"faults": [fault.model_dump(exclude_defaults=True) for fault in state.faults.waiting()]})
 
@@ -129,6 +133,7 @@ def _controls(state: State) -> Mount:
             Route("/counter", counter),
             Route("/journal", journal),
             Route("/jobs", jobs),
+            Route("/calls", calls),
             Route("/script", waiting),
             Route("/script", script, methods=["POST"]),
             Route("/reset", reset, methods=["POST"]),

@@ -3,7 +3,7 @@
 What this is: the two Kontext endpoints, `get_result` and `credits` as the vendor's OpenAPI document has them.
 What it is not: complete where nothing is published: a task cancelled elsewhere is told as not found, an unknown
 field is refused, a task whose script has it moderated is taken off the counter of charges as soon as the script
-is read, and webhooks are noted but never called. There is no way to cancel. Above: `app`. Below: `bfl_input`,
+is read. There is no way to cancel. Above: `app`. Below: `bfl_input`,
 `giving`, `wire`, `state`.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
-from kontext_server.simulator import giving
+from kontext_server.simulator import calling, giving
 from kontext_server.simulator.bfl_input import BadInputError, Sent, Task, pictures_of, read_task
 from kontext_server.simulator.pictures import Recipe, size_for
 from kontext_server.simulator.state import Accepted, Job, Phase
@@ -51,7 +51,7 @@ def create(model: str) -> Handler:
             sent = await pictures_of(call, task)
         except BadInputError as error:
             return JSONResponse({"detail": error.detail}, 422)
-        return JSONResponse(_accept(call, model, task, sent))
+        return JSONResponse(await _accept(call, model, task, sent))
 
     return endpoint
 
@@ -78,7 +78,7 @@ async def credits_left(call: Call) -> Response:
     return JSONResponse({"credits": CREDITS - spent})
 
 
-def _accept(call: Call, model: str, task: Task, sent: Sent) -> JsonObject:
+async def _accept(call: Call, model: str, task: Task, sent: Sent) -> JsonObject:
     size = size_for(task.aspect_ratio or "", task.proportions or sent.size)
     accepted = Accepted(
         wire=NAME,
@@ -102,11 +102,27 @@ def _accept(call: Call, model: str, task: Task, sent: Sent) -> JsonObject:
         told["polling_url"] = f"{_polling_root(call)}/v1/get_result?id={job.id}"
     else:
         told |= {"status": "Pending", "webhook_url": task.webhook_url}
+        await calling.promise(
+            call,
+            job,
+            calling.Promise(
+                url=task.webhook_url,
+                tells=lambda: _told(call, job, job.word),
+                signs=lambda letter: _signed(letter, task.webhook_secret or ""),
+            ),
+        )
     return told | {
         "cost": PRICES[model],
         "input_mp": _megapixels(sent.size) if sent.size else None,
         "output_mp": _megapixels(size),
     }
+
+
+def _signed(letter: calling.Letter, secret: str) -> JsonObject:
+    """Prove a call by the one of the two headers that the job's shape has; neither page of the vendor's names both."""
+    if letter.job.shape == "second":
+        return {"X-BFL-Signature": f"sha256={calling.hexadecimal(letter, secret)}"}
+    return {"X-Webhook-Secret": secret}
 
 
 def _settle(call: Call, job: Job) -> None:

@@ -3,8 +3,9 @@ shapes.
 
 What this is: the vendor's published page for `black-forest-labs/flux-kontext-pro`, its upload page and the
 second reply shape of its API reference, as a server. What it is not: complete where nothing is published: the
-bodies of errors, the reply of DELETE (here 200 with the prediction, 409 once it has ended) and of an unknown
-field are guesses, and webhooks are noted but never called. Above: `app`. Below: `giving`, `wire`, `state`, `pictures`.
+bodies of errors, the reply of DELETE (here 200 with the prediction, 409 once it has ended), of an unknown
+field, and a call's body (here the prediction, unsigned) are guesses. Above: `app`. Below: `calling`, `giving`,
+`wire`, `state`, `pictures`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers, UploadFile
 from starlette.responses import JSONResponse, Response
 
-from kontext_server.simulator import giving
+from kontext_server.simulator import calling, giving
 from kontext_server.simulator.files import Ticket, new_file
 from kontext_server.simulator.pictures import SIZES, NotAPictureError, Recipe, measure, size_for
 from kontext_server.simulator.reading import check_types, fetched, form, json_object, media_type_of
@@ -179,6 +180,8 @@ async def _accept(call: Call, asked: JsonObject) -> Response:
         id_prefix="pred_" if call.fault.shape == "second" else "",
     )
     job = call.state.accept(accepted, call.fault)
+    if url := asked.get("webhook_url") or asked.get("webhook"):
+        await calling.promise(call, job, calling.Promise(url=url, tells=lambda: _reply(call, job, job.word)))
     # However quick the job is, the reply of a create has never been seen to say more than this.
     return JSONResponse(await _reply(call, job, None, Phase.WAITING))
 

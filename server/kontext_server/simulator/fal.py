@@ -1,15 +1,15 @@
 """fal's wire: the queue of `fal-ai/flux-pro/kontext`, its `max`, and both without a picture.
 
 What this is: the vendor's queue as its documentation and its own client describe it, as a server. What it is
-not: complete: `multi` is not spoken, storage is not (a `data:` URI is taken instead), webhooks are noted but
-never called. That a wrong parameter is refused when it is sent, and not as the request's result, is a guess.
+not: complete: `multi` is not spoken, and storage is not (a `data:` URI is taken instead). That a wrong parameter is
+refused when it is sent, and not as the request's result, is a guess.
 
 How an end looks: `fail` is COMPLETED with `error` and `error_type` (the script's `error_code`, of FAILURES),
 and a result of that error; `moderated`, and `fail` of any other `error_code`, are COMPLETED with nothing said,
 and a result of 422 with that type; cancelled is COMPLETED with `client_cancelled`. Faults of its own: `nsfw` on
 create or get marks the pictures; `cancel_ignored` on cancel says yes and lets the job go on.
 
-Above: `app`. Below: `fal_family`, `giving`, `wire`, `state`, `pictures`.
+Above: `app`. Below: `fal_calls`, `fal_family`, `giving`, `wire`, `state`, `pictures`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
-from kontext_server.simulator import fal_family, giving
+from kontext_server.simulator import calling, fal_calls, fal_family, giving
 from kontext_server.simulator.files import StoredFile
 from kontext_server.simulator.pictures import measure, size_for
 from kontext_server.simulator.reading import json_object, picture
@@ -67,6 +67,9 @@ async def create(call: Call, *, endpoint: str, edits: bool) -> Response:
     )
     job = call.state.accept(accepted, call.fault)
     job.inline = job.inline or given.get("sync_mode", False)
+    if url := call.request.query_params.get("fal_webhook"):
+        told = calling.Promise(url=url, tells=lambda: fal_calls.told(call, job), signs=fal_calls.signed)
+        await calling.promise(call, job, told)
     return JSONResponse({"status": "IN_QUEUE", "queue_position": 0} | _addresses(call, job))
 
 
@@ -213,6 +216,7 @@ WIRE = Wire(
         ),
         Operation(on="get", method="GET", path=f"{APP}/requests/{{job_id}}/status", handler=status),
         Operation(on="get", method="GET", path=f"{APP}/requests/{{job_id}}", handler=result),
+        Operation(on="account", method="GET", path="/.well-known/jwks.json", handler=fal_calls.key_set, keyless=True),
         Operation(on="cancel", method="PUT", path=f"{APP}/requests/{{job_id}}/cancel", handler=cancel),
     ),
 )

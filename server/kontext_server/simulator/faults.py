@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-On = Literal["create", "get", "cancel", "upload", "file", "model", "list", "account"]
+On = Literal["create", "get", "cancel", "upload", "file", "model", "list", "account", "call"]
 """The operation that a request is: a create is whatever may be charged; a file is the fetch of an output; model
-tells what can be asked of one; list and account tell of jobs and of money."""
+tells what can be asked of one; list and account tell of jobs, of money and of keys; a call is our own, at a hook."""
 
 FATES = frozenset(
     {
@@ -57,6 +57,9 @@ ALTERING = frozenset({"slow_body", "truncated", "oversize"})
 PECULIAR = frozenset({"surface_gone", "cancel_ignored", "cancel_works"})
 """What the wires of some vendors alone know: there it says how; any other lets the request pass."""
 
+CALLS = frozenset({"no_call", "call_twice", "call_early", "call_late", "call_wrong_signature", "call_stale"})
+"""What becomes of a call at a hook (see `calling`)."""
+
 _CHARGED = frozenset({"accept_then_reset", "hang", "no_content"})
 
 
@@ -88,7 +91,7 @@ class Fault(BaseModel):
         interval: of `slow_body`, seconds between two bytes.
         content_length: of `truncated`: `right` declares all the bytes and breaks off, `wrong` declares
             only those that are sent.
-        seconds: on `create`, how long this job takes.
+        seconds: on `create`, how long this job takes; of `call_late`, how late the call comes.
         shape: on `create`, which of the published reply shapes the job speaks.
         polling_host: on `create`, the host, or the root of an address, where this job is asked to be polled.
         error_code: of `fail` and `moderated`, the vendor's code or type beside the text.
@@ -124,9 +127,9 @@ class Fault(BaseModel):
     @field_validator("fault")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name == "none" or name in FATES | REPLACING | ALTERING | PECULIAR or _is_status(name):
+        if name == "none" or name in FATES | REPLACING | ALTERING | PECULIAR | CALLS or _is_status(name):
             return name
-        known = ", ".join(sorted(FATES | REPLACING | ALTERING | PECULIAR))
+        known = ", ".join(sorted(FATES | REPLACING | ALTERING | PECULIAR | CALLS))
         raise ValueError(f"{name!r} is no fault; there are: none, an HTTP status from 400 to 599, {known}")
 
     @field_validator("times")

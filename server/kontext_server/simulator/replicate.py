@@ -3,7 +3,7 @@
 What this is: predictions of the Kontext models, cancelling, listing and files as Replicate documents them. A
 prediction's `urls` name another origin at kkiai, so that a client that follows them is found out. What it is
 not: complete where nothing is published: kkiai's errors are half its gateway's and half Replicate's, it cannot
-cancel unless a script says so, and webhooks are noted but never called. A blocking create (`Prefer: wait`) does
+cancel unless a script says so, and never calls. A blocking create (`Prefer: wait`) does
 not wait: it answers as if the job had ended. Above: `app`. Below: `replicate_input`, `replicate_files`,
 `replicate_reply`, `wire`, `state`.
 """
@@ -20,6 +20,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
+from kontext_server.simulator import calling
 from kontext_server.simulator import replicate_files as files
 from kontext_server.simulator.giving import stamp
 from kontext_server.simulator.pictures import Recipe, size_for
@@ -38,6 +39,7 @@ from kontext_server.simulator.wire import Call, JsonObject, Operation, RefusedEr
 
 PAGE = 100
 OUTPUT_SECONDS = 3600.0
+CALL_SECRET = "whsec_c2ltdWxhdG9yLXNpZ25zLWl0cy1jYWxscw=="  # noqa: S105  # nobody's
 _ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _LIMITS = {"ratelimit-remaining": "599", "ratelimit-reset": "1"}
 
@@ -52,6 +54,7 @@ class House:
         created: the HTTP status of a create.
         links: the root that `urls` name; empty for the address that was asked.
         cancels: whether cancelling is documented.
+        calls: whether calls at a hook are.
     """
 
     name: str
@@ -59,6 +62,7 @@ class House:
     created: int
     links: str
     cancels: bool
+    calls: bool
 
     async def create(self, call: Call) -> Response:
         """POST /models/{owner}/{name}/predictions."""
@@ -82,6 +86,16 @@ class House:
         if call.now + patience < job.ends_at:
             _set_deadline(job, call.now + patience)
         _settle(call, job)
+        if asked.webhook and self.calls and "completed" in (asked.webhook_events_filter or ["completed"]):
+            await calling.promise(
+                call,
+                job,
+                calling.Promise(
+                    url=asked.webhook,
+                    tells=lambda: self._told(call, job, word=job.word),
+                    signs=lambda letter: calling.standard(letter, CALL_SECRET),
+                ),
+            )
         headers = dict(_LIMITS)
         # However quick the job is, a create that does not block has never been seen to say more than `starting`.
         reply = await self._told(call, job, phase=Phase.WAITING)
@@ -158,6 +172,11 @@ class House:
         return await prediction(call, job, links, word=word, phase=phase, early=early)
 
 
+async def call_secret(_: Call) -> Response:
+    """GET /webhooks/default/secret: what the account's calls are signed with."""
+    return JSONResponse({"key": CALL_SECRET}, headers=_LIMITS)
+
+
 def _settle(call: Call, job: Job) -> None:
     """Who is aborted before he starts is not charged."""
     if job.fate == "aborted":
@@ -198,9 +217,14 @@ def _operations(house: House) -> Iterable[Operation]:
     yield Operation(on="cancel", method="POST", path="/predictions/{id}/cancel", handler=house.cancel)
 
 
-_REPLICATE = House(name="replicate", prefix="/replicate/v1", created=201, links="", cancels=True)
+_REPLICATE = House(name="replicate", prefix="/replicate/v1", created=201, links="", cancels=True, calls=True)
 _KKIAI = House(
-    name="kkiai", prefix="/kkiai/replicate/v1", created=200, links="https://api.replicate.com/v1", cancels=False
+    name="kkiai",
+    prefix="/kkiai/replicate/v1",
+    created=200,
+    links="https://api.replicate.com/v1",
+    cancels=False,
+    calls=False,
 )
 
 WIRE = Wire(
@@ -215,6 +239,7 @@ WIRE = Wire(
     operations=(
         *_operations(_REPLICATE),
         Operation(on="list", method="GET", path="/predictions", handler=_REPLICATE.list_jobs),
+        Operation(on="account", method="GET", path="/webhooks/default/secret", handler=call_secret),
         *files.OPERATIONS,
     ),
     words=WORDS,

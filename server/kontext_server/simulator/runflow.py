@@ -24,7 +24,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
-from kontext_server.simulator import answers, connection, fal_family, giving, runflow_assets
+from kontext_server.simulator import answers, calling, connection, fal_family, giving, runflow_assets
 from kontext_server.simulator.pictures import SIZES, size_for
 from kontext_server.simulator.reading import check_types, json_object, picture
 from kontext_server.simulator.state import MODERATED, Accepted, Job, Phase
@@ -68,6 +68,8 @@ _FLAGGED = "The content was blocked by the safety filter"
 _TOO_LARGE = f"image dimensions exceed {MAX_SIDE}x{MAX_SIDE}"
 # Starlette's own words for a path that is not there: what a surface that was taken away says, too.
 _NO_SUCH_PATH = "Not Found"
+CALLBACK_SECRET = "whsec_simulator"  # noqa: S105  # nobody's
+"""What its calls are signed with, always."""
 
 
 async def create(call: Call) -> Response:
@@ -80,6 +82,16 @@ async def create(call: Call) -> Response:
     given = asked.pop("input", {})
     fal_family.check(given, fal_family.RATIOS, picture=True, where="input.")
     job = await _accepted(call, given, asked, surface="runs", where="input.")
+    if url := asked.get("callback_url"):
+        await calling.promise(
+            call,
+            job,
+            calling.Promise(
+                url=url,
+                tells=lambda: _told(call, job),
+                signs=lambda letter: {"Runflow-Signature": calling.hexadecimal(letter, CALLBACK_SECRET)},
+            ),
+        )
     return JSONResponse(await _record(call, job, None, Phase.WAITING), 202)
 
 
@@ -112,6 +124,15 @@ async def get(call: Call) -> Response:
         return JSONResponse(await _record(call, job, call.fault.status))
     job.suffer(call.fault, call.now)
     return JSONResponse(await _record(call, job, job.word))
+
+
+async def _told(call: Call, job: Job) -> JsonObject:
+    """What a call says of a run's end."""
+    record = await _record(call, job, job.word)
+    word = {"succeeded": "completed", "canceled": "cancelled"}.get(record["status_code"], record["status_code"])
+    told = ("output", "duration_ms", "created_at", "completed_at", "metadata")
+    ending = {"event": f"run.{word}", "run_id": job.id, "status": record["status_code"]}
+    return ending | {name: record[name] for name in told}
 
 
 async def _accepted(call: Call, given: JsonObject, asked: JsonObject, *, surface: str, where: str = "") -> Job:

@@ -180,6 +180,8 @@ class State:
         journal: every request.
         faults: those scripted and not used up.
         catalogue: what scripts have changed about the models on offer, as the wires name it.
+        called: the calls that were made at hooks, in order.
+        calling: those to be made.
     """
 
     wires: tuple[str, ...]
@@ -194,6 +196,8 @@ class State:
     journal: Journal = field(default_factory=lambda: Journal(most_entries=20_000, most_bytes=256_000_000))
     faults: Faults = field(init=False)
     catalogue: dict[str, Any] = field(default_factory=dict[str, Any])
+    called: list[Any] = field(default_factory=list[Any])
+    calling: set[Any] = field(default_factory=set[Any])
 
     def __post_init__(self) -> None:
         self.faults = Faults(self.wires)
@@ -213,6 +217,7 @@ class State:
             self.journal,
             self.faults,
             self.catalogue,
+            self.called,
         ):
             kept.clear()
 

@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from kontext_server.adapters import calling_at
 from kontext_server.app import App, build
 from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
@@ -28,7 +29,7 @@ from kontext_server.settings import secret as secret_of
 from kontext_server.surface.limits import Limits
 from kontext_server.surface.server import KontextServer, make_server
 from kontext_server.surface.unread import MAX_MESSAGE_BYTES
-from kontext_server.web import key_page, metrics, sign_in, uploads
+from kontext_server.web import key_page, metrics, sign_in, uploads, webhooks
 from kontext_server.web.addresses import Addresses
 from kontext_server.web.bearer import Bearer
 from kontext_server.web.hosts import HostCheck, loopback_only, others_reach, reached_by
@@ -38,6 +39,7 @@ from kontext_server.web.sign_in import SignIn
 from kontext_server.web.visiting import visiting
 from kontext_server.web.visits import Visits
 from kontext_tools.clocks import SystemClock
+from kontext_tools.hooks import Hooks
 
 PATH = "/mcp"
 SEAL = b"kontext: sealed questions, 1"
@@ -67,6 +69,7 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
         base = settings.kontext_public_url or place.base
         addresses = Addresses(base, secret, clock)
         counts, visits = metrics.Metrics(), Visits(base, secret, clock)
+        public = settings.kontext_public_url
         app = build(
             settings,
             address_of=addresses.address,
@@ -74,6 +77,7 @@ def serve(settings: Settings, *, host: str, port: int, announce: Callable[[str],
             key_page=base + key_page.PATH,
             upload_place=base + uploads.PATH,
             link_of=visits.link if signs_in else None,
+            hooks=None if public is None else Hooks(public, secret, calling_at(public, settings)),
             meter=counts,
         )
         limits = Limits(clock) if signs_in else None
@@ -166,6 +170,7 @@ def application(
         custom_starlette_routes=[
             *routes(app, addresses, LIMIT),
             *uploads.routes(app),
+            *([] if app.callbacks is None else [webhooks.route(app.callbacks)]),
             *more,
             *([] if signing_in is None else [*signing_in.routes, *key_page.routes(app, signing_in.verifier)]),
         ],

@@ -20,7 +20,7 @@ from kontext_server.setting_sources import SettingError
 from kontext_server.settings import Settings
 from kontext_server.surface.limits import BEGIN, Limits
 from kontext_server.surface.scopes import BUDGET, READ, SCOPES
-from kontext_server.web import metrics, visits
+from kontext_server.web import metrics, visits, webhooks
 from kontext_server.web.jwts import Jwts
 from kontext_server.web.key_set import KeySet
 from kontext_server.web.tokens import TokensFile
@@ -30,9 +30,9 @@ from kontext_tools.http import Http
 from kontext_tools.redaction import Redactor
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
-OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", "/keys", "/uploads/")
-"""A picture's address is its own proof, and one that takes a picture; a form of the page for keys brings the token
-itself (`key_page`)."""
+OPEN_TO_ALL = (WELL_KNOWN, "/healthz", "/readyz", "/images/", "/keys", "/uploads/", webhooks.BEGINNING)
+"""A picture's address is its own proof, and so is one that takes a picture or a host's call; a form of the page for
+keys brings the token itself (`key_page`)."""
 NEEDS: Mapping[str, str] = {metrics.PATH: BUDGET, f"{visits.PATH}/": READ}
 """Beginnings of the paths that need one scope, however they are asked."""
 OWN_DOOR = (f"{visits.PATH}/",)

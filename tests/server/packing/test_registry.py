@@ -106,7 +106,8 @@ def test_it_says_of_the_package_what_the_package_says() -> None:
 def test_every_key_is_flagged_as_secret_and_nothing_is_needed_to_start() -> None:
     variables = registry.entry()["packages"][0]["environmentVariables"]
     secret = {variable["name"] for variable in variables if variable.get("isSecret")}
-    assert secret == {*KEY_VARIABLES.values(), "KONTEXT_DATABASE_URL", "KONTEXT_PROXY", "KONTEXT_SECRET_KEY"}
+    others = {"KONTEXT_DATABASE_URL", "KONTEXT_PROXY", "KONTEXT_SECRET_KEY", "RUNFLOW_CALLBACK_SECRET"}
+    assert secret == {*KEY_VARIABLES.values(), *others}
     assert not [variable for variable in variables if variable["isRequired"] or "default" in variable]
     kinds = {variable["name"]: (variable.get("format"), variable.get("choices")) for variable in variables}
     assert {name: kind for name, kind in kinds.items() if kind != (None, None)} == snapshot(

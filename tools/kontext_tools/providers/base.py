@@ -8,7 +8,7 @@ adapter tries each call once. Above: engine, studio. Below: offers, edits, image
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -46,6 +46,14 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """Where a host may call when a send's job changes, and a secret to prove itself by: both of that send alone."""
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One create, before it goes out.
 
@@ -56,6 +64,7 @@ class Order:
         seed: of this send.
         count: images asked of this send.
         image: the picture, or `None` for a generation.
+        hook: where the host is asked to call; `None` where it is not.
     """
 
     key: str
@@ -64,6 +73,7 @@ class Order:
     seed: int | None
     count: int = 1
     image: Attachment | None = None
+    hook: Hook | None = None
 
     @property
     def shown_picture(self) -> str | None:

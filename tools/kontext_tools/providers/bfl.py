@@ -27,11 +27,13 @@ from kontext_tools.providers.base import (
     CancelOutcome,
     FetchFailed,
     Intent,
+    Lost,
     Offer,
     Order,
     Phase,
     Snapshot,
 )
+from kontext_tools.providers.hooks import SMALL_BYTES, Heard, Knock, heard, is_hex_signed, is_same
 from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
 from kontext_tools.providers.status_words import read_word
 from kontext_tools.providers.wire import Wire, is_at, segment, too_large
@@ -94,6 +96,9 @@ class Bfl:
             max_input_bytes=MAX_INPUT_BYTES,
             cancelling=Cancelling.NO,
             concurrency=CONCURRENCY[model],
+            # A create that asks for a call is answered without a `polling_url`. Behind the vendor's common address a
+            # task can be looked at nowhere else, and a job that nobody can look at may be lost with its money.
+            call_bytes=0 if self._hosts else SMALL_BYTES,
             evidence="BFL's OpenAPI (2026-05) and clients of it, WIRE.md B2, read 2026-11-20",
         )
 
@@ -104,6 +109,8 @@ class Bfl:
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Create a task; a picture of ours goes inside it."""
         body = _body(order, await _picture(order.image))
+        if order.hook is not None:
+            body |= {"webhook_url": order.hook.url, "webhook_secret": order.hook.secret}
         reply = await self._wire.create(f"/v1/{self.offer.model}", intent, json=body)
         fields = fields_of(reply)
         remote_id = self._remote_id(fields)
@@ -128,6 +135,21 @@ class Bfl:
     async def cancel(self, remote_id: str) -> CancelOutcome:  # noqa: ARG002  # there is nothing to ask
         """Say that it cannot be done: BFL has no cancel."""
         return CancelOutcome.CANNOT
+
+    async def hear(self, knock: Knock, secret: str) -> Heard | None:
+        """Take a call that bears the hook's secret, or is signed with it: the vendor's pages differ (WIRE.md B2)."""
+        _, _, signature = knock.header("x-bfl-signature").partition("sha256=")
+        proven = is_same(knock.header("x-webhook-secret"), secret) or is_hex_signed(knock, secret, signature)
+        return heard(knock, "id", "task_id") if proven else None
+
+    async def made(self, lost: Lost, remote_id: str) -> bool:  # noqa: ARG002  # its call was signed for that send alone
+        """Whether a task of this id is there."""
+        try:
+            return (await self.fetch(remote_id)).remote_id == remote_id
+        except FetchFailed as failed:
+            if failed.gone:
+                return False
+            raise
 
     def _remote_id(self, fields: Mapping[str, Any]) -> str | None:
         """Give the task's id, with the sibling host that it is to be asked for at, where there is one."""

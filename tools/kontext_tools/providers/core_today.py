@@ -15,7 +15,9 @@ from kontext_tools.http import Http, Part, Reply
 from kontext_tools.providers.base import (
     Attachment,
     CancelOutcome,
+    FetchFailed,
     Intent,
+    Lost,
     Offer,
     Order,
     Phase,
@@ -23,6 +25,8 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
+from kontext_tools.providers.hooks import SMALL_BYTES, Heard, Knock, heard
+from kontext_tools.providers.likeness import may_be
 from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
 from kontext_tools.providers.wire import Wire, segment
 
@@ -75,6 +79,7 @@ class CoreToday:
             name="core.today",
             model=MODEL,
             price=price,
+            call_bytes=SMALL_BYTES,
             evidence="core.today model page and llms.txt, read 2026-11-20",
         )
 
@@ -111,6 +116,21 @@ class CoreToday:
             return CancelOutcome.ENDED
         return CancelOutcome.ACCEPTED if reply.status < 300 else CancelOutcome.CANNOT
 
+    async def hear(self, knock: Knock, secret: str) -> Heard | None:  # noqa: ARG002  # nothing is signed with it
+        """Take what comes to the hook: no signature is documented, so that the address is the only proof."""
+        return heard(knock, "job_id", "id")
+
+    async def made(self, lost: Lost, remote_id: str) -> bool:
+        """Whether a prediction of this id is there, made when the create was sent, with what went out if that shows."""
+        try:
+            shown = fields_of(await self._wire.ask("GET", _path(remote_id)))
+        except FetchFailed as failed:
+            if failed.gone:
+                return False
+            raise
+        is_named = remote_id_of(shown.get("job_id") or shown.get("id")) == remote_id
+        return is_named and may_be(lost, shown, self._input(lost.order, None))
+
     def _input(self, order: Order, picture: str | None) -> dict[str, Any]:
         edit = order.edit
         fields: dict[str, Any] = {
@@ -125,12 +145,12 @@ class CoreToday:
         return {name: value for name, value in fields.items() if value is not None}
 
     def _body(self, order: Order, picture: str | None) -> dict[str, Any]:
-        return {"model": MODEL, "input": self._input(order, picture), **self._common}
+        return {"model": MODEL, "input": self._input(order, picture), **self._common, **_asked_to_call(order)}
 
     def _parts(self, order: Order, image: Attachment, data: bytes) -> list[Part]:
         common = [
             Part(name=name, data=str(value).lower() if value is True else str(value))
-            for name, value in self._common.items()
+            for name, value in (self._common | _asked_to_call(order)).items()
         ]
         return [
             Part(name="model", data=MODEL),
@@ -163,6 +183,10 @@ class CoreToday:
             outputs=outputs_of(fields.get("result") or fields.get("output")),
             reason=text_of(fields.get("error")),
         )
+
+
+def _asked_to_call(order: Order) -> dict[str, Any]:
+    return {} if order.hook is None else {"webhook_url": order.hook.url}
 
 
 def _path(remote_id: str) -> str:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from kontext_tools import data_uris
 from kontext_tools.budget import Price, Unit
@@ -26,6 +27,7 @@ from kontext_tools.providers.base import (
     CancelOutcome,
     FetchFailed,
     Intent,
+    Lost,
     Offer,
     Order,
     Phase,
@@ -34,6 +36,8 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
+from kontext_tools.providers.fal_keys import KEYS_URL, FalKeys
+from kontext_tools.providers.hooks import SMALL_BYTES, Heard, Knock, heard
 from kontext_tools.providers.meanings import Meaning
 from kontext_tools.providers.replies import fields_of, outputs_of, text_of, words_of
 from kontext_tools.providers.status_words import read_word
@@ -90,6 +94,8 @@ class Fal:
         self._storage: Wire | None = None
         if self._wire.base_url == BASE_URL:
             self._storage = Wire(http, name="fal", base_url=STORAGE_URL, headers=headers, key_variable="FAL_KEY")
+        keys_url = KEYS_URL if self._wire.base_url == BASE_URL else self._wire.base_url
+        self._keys = FalKeys(Wire(http, name="fal", base_url=keys_url, headers={}, key_variable="FAL_KEY"))
         self._endpoint = MODELS[model]
         self.offer = Offer(
             name="fal",
@@ -100,6 +106,7 @@ class Fal:
             max_safety_with_image=6,
             guidance_scale=(1, 20),
             images_per_send=4,
+            call_bytes=SMALL_BYTES,
             evidence="fal documentation, fal_client 1.0.3 and fal-js 1.10.1, read 2026-11-20; prices from memory",
         )
 
@@ -111,7 +118,8 @@ class Fal:
         """Put a request into the queue; without a picture it goes to the endpoint beside."""
         picture = None if order.image is None else await self._address_of(order.image)
         path = f"/{self._endpoint}" if picture is not None else f"/{self._endpoint}/text-to-image"
-        reply = await self._wire.create(path, intent, json=_body(order, picture))
+        asked = "" if order.hook is None else f"?{urlencode({'fal_webhook': order.hook.url})}"
+        reply = await self._wire.create(f"{path}{asked}", intent, json=_body(order, picture))
         return self._wire.taken(reply, id_field="request_id")
 
     async def fetch(self, remote_id: str) -> Snapshot:
@@ -139,6 +147,21 @@ class Fal:
         if transient or _TOO_EARLY in said:
             raise FetchFailed(self._wire.says.refusal(reply).failure)
         return self._ended_badly(remote_id, word, said)
+
+    async def hear(self, knock: Knock, secret: str) -> Heard | None:  # noqa: ARG002  # it signs with its own
+        """Take a call that one of the vendor's keys signed."""
+        event = knock.header("x-fal-webhook-request-id")
+        return heard(knock, "request_id", event=event) if await self._keys.signed(knock) else None
+
+    async def made(self, lost: Lost, remote_id: str) -> bool:  # noqa: ARG002  # its call was signed by the vendor
+        """Whether a request of this id is there."""
+        try:
+            await self._wire.ask("GET", f"{_path(remote_id)}/status")
+        except FetchFailed as failed:
+            if failed.gone:
+                return False
+            raise
+        return True
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Ask for a request to be cancelled; one that runs may finish all the same."""

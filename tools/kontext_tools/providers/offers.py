@@ -58,6 +58,7 @@ class Offer:
         cancelling: whether a job can be cancelled.
         finds: whether it lists its jobs, so that one whose create got no readable answer can be found.
         concurrency: creates in flight at once.
+        call_bytes: most bytes of a call that the host makes when a job ends, if it is asked to; 0 where it makes none.
         undocumented: parameters that are sent although the host's own page does not list them: told when one is set.
         note: told with every answer, where the provider has something to confess.
         evidence: where these facts stand, with date.
@@ -85,6 +86,7 @@ class Offer:
     cancelling: Cancelling = Cancelling.YES
     finds: bool = False
     concurrency: int = 4
+    call_bytes: int = 0
     undocumented: tuple[str, ...] = ()
     note: str = ""
     evidence: str

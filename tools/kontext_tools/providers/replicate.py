@@ -33,7 +33,9 @@ from kontext_tools.providers.base import (
     SubmitFailed,
     Verdict,
 )
+from kontext_tools.providers.hooks import Heard, Knock, heard
 from kontext_tools.providers.meanings import Meaning
+from kontext_tools.providers.replicate_calls import MOST_CALL_BYTES, Signing, asked_to_call
 from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, text_of
 from kontext_tools.providers.status_words import read_word
 from kontext_tools.providers.wire import Wire, segment, too_large
@@ -62,6 +64,7 @@ class ReplicateHost:
         has_files: whether there is a files API; without one a larger picture is refused.
         cancelling: whether a cancel is known to exist.
         lists: whether it can list predictions.
+        calls: whether it calls back, signed with a secret that it tells.
         prices: of one image, by model.
         max_input_bytes: of a picture, encoded; `None` where nothing is stated.
         quota_is_credit: whether a 403 that speaks of quota means an empty account.
@@ -76,6 +79,7 @@ class ReplicateHost:
     has_files: bool
     cancelling: Cancelling
     lists: bool
+    calls: bool
     prices: Mapping[str, Price]
     max_input_bytes: int | None = None
     quota_is_credit: bool = False
@@ -91,6 +95,7 @@ REPLICATE = ReplicateHost(
     has_files=True,  # recorded traffic, WIRE.md B1
     cancelling=Cancelling.YES,  # recorded traffic, WIRE.md B1
     lists=True,  # recorded traffic, WIRE.md B1
+    calls=True,  # the vendor's documentation and clients, WIRE.md B1
     prices={
         "kontext-pro": Price(amount=Decimal("0.04"), unit=Unit.USD),  # from memory, WIRE.md B1
         "kontext-max": Price(amount=Decimal("0.08"), unit=Unit.USD),  # from memory, WIRE.md B1
@@ -106,6 +111,7 @@ KKIAI = ReplicateHost(
     has_files=False,  # documented by neither it nor its sisters, WIRE.md A2
     cancelling=Cancelling.PERHAPS,  # likewise: tried, and a 404 or 405 means no
     lists=False,  # likewise
+    calls=False,  # likewise
     prices=dict.fromkeys(MODELS, _UNKNOWN),  # not published, WIRE.md A2
     max_input_bytes=10_000_000,
     quota_is_credit=True,  # one-api, which it seems to run on, says 403 insufficient_user_quota; a guess, WIRE.md A2
@@ -148,6 +154,7 @@ class Replicate:
             key_variable=host.key_variable,
             own=_quota if host.quota_is_credit else lambda _, __: None,
         )
+        self._signing = Signing(self._wire)
         self.offer = _offer(host, model, price or host.prices[model])
 
     def request(self, order: Order) -> dict[str, Any]:
@@ -156,7 +163,7 @@ class Replicate:
 
     async def submit(self, order: Order, intent: Intent) -> Snapshot:
         """Create a prediction of an official model; a picture of ours goes inside it or by the files API."""
-        body = self._body(order, await self._picture(order.image))
+        body = self._body(order, await self._picture(order.image)) | asked_to_call(order.hook)
         reply = await self._wire.create(f"/models/{self.offer.model}/predictions", intent, json=body)
         snapshot = self._read(reply)
         if snapshot is None or not snapshot.remote_id:
@@ -171,6 +178,15 @@ class Replicate:
         """Look for a lost create in the list of predictions."""
         asked = self._body(lost.order, None)["input"]
         return await replicate_list.ids_of(self._wire, lost, model=self.offer.model, asked=asked)
+
+    async def hear(self, knock: Knock, secret: str) -> Heard | None:  # noqa: ARG002  # it signs with its own
+        """Take a call that is signed with the account's secret."""
+        return heard(knock, "id", event=knock.header("webhook-id")) if await self._signing.proves(knock) else None
+
+    async def made(self, lost: Lost, remote_id: str) -> bool:
+        """Whether a prediction of this id shows what went out."""
+        model, asked = self.offer.model, self._body(lost.order, None)["input"]
+        return await replicate_list.is_it(self._wire, lost, remote_id, model=model, asked=asked)
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Cancel a prediction. Where no cancel is documented, only an answer with a prediction in it is believed."""
@@ -245,8 +261,7 @@ class Replicate:
     def _failure(self, phase: Phase, fields: Mapping[str, Any]) -> Failure:
         """Give why a prediction has no output."""
         if phase is Phase.FAILED:
-            error = fields.get("error")
-            reason = "no reason was given" if error is None else text_of(error)
+            reason = "no reason was given" if (error := fields.get("error")) is None else text_of(error)
             return self._wire.says.failed(reason, billed=Billed.UNKNOWN)
         if fields.get("data_removed") is True:
             return ResultExpired(
@@ -274,6 +289,7 @@ def _offer(host: ReplicateHost, model: str, price: Price) -> Offer:
         max_input_bytes=host.max_input_bytes,
         cancelling=host.cancelling,
         finds=host.lists,
+        call_bytes=MOST_CALL_BYTES if host.calls else 0,
         undocumented=host.undocumented,
         evidence=host.evidence,
         **of_model,

@@ -15,20 +15,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from kontext_tools import data_uris
 from kontext_tools.images import MAX_OUTPUT_BYTES
 from kontext_tools.providers.base import Attachment, FetchFailed, Lost
+from kontext_tools.providers.likeness import AFTER, BEFORE, moment
 from kontext_tools.providers.replies import fields_of, remote_id_of
 from kontext_tools.providers.wire import Wire, segment
 
-BEFORE = timedelta(minutes=2)
-"""The host's clock may be so far behind ours."""
-AFTER = timedelta(minutes=5)
-"""A create may arrive so much later than its intent, the clocks' difference included."""
 MOST_PAGES = 20
 MOST_LOOKED_INTO = 100
 """Predictions that are asked for one by one because the list does not show what went into them."""
@@ -65,6 +62,18 @@ async def ids_of(wire: Wire, lost: Lost, *, model: str, asked: Mapping[str, Any]
     return found
 
 
+async def is_it(wire: Wire, lost: Lost, remote_id: str, *, model: str, asked: Mapping[str, Any]) -> bool:
+    """Whether one prediction shows what went out; arguments as for `ids_of`, and its id.
+
+    Raises:
+        FetchFailed: it could not be read.
+    """
+    shown = await _asked_for(wire, f"/predictions/{segment(remote_id)}")
+    made_at = moment(shown.get("created_at"))
+    in_time = made_at is not None and lost.sent_at - BEFORE <= made_at <= lost.sent_at + AFTER
+    return in_time and shown.get("model") == model and await _shows(wire, lost, asked, shown.get("input"))
+
+
 async def _listed(wire: Wire, since: datetime, until: datetime) -> AsyncGenerator[Fields]:
     """Give the predictions made between two moments, whether or not the host heeds that it is asked for these alone."""
     query = {"created_after": _stamp(since), "created_before": _stamp(until)}
@@ -74,7 +83,7 @@ async def _listed(wire: Wire, since: datetime, until: datetime) -> AsyncGenerato
         if not isinstance(results, list):
             break
         for entry in cast("list[Any]", results):
-            made_at = _moment(cast("Fields", entry).get("created_at")) if isinstance(entry, dict) else None
+            made_at = moment(cast("Fields", entry).get("created_at")) if isinstance(entry, dict) else None
             if made_at is not None and made_at < since:
                 return  # the newest come first
             if made_at is not None and made_at <= until:
@@ -136,14 +145,6 @@ def _cursor(address: Any) -> str | None:
     except ValueError:
         return None
     return next(iter(parse_qs(query).get("cursor", [])), None)
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def _stamp(moment: datetime) -> str:

@@ -28,7 +28,9 @@ from kontext_tools.providers.base import (
     Attachment,
     Cancelling,
     CancelOutcome,
+    FetchFailed,
     Intent,
+    Lost,
     Offer,
     Order,
     Phase,
@@ -37,6 +39,7 @@ from kontext_tools.providers.base import (
     Unsupported,
     Verdict,
 )
+from kontext_tools.providers.hooks import SMALL_BYTES, Heard, Knock, heard, is_hex_signed
 from kontext_tools.providers.meanings import Meaning
 from kontext_tools.providers.replies import fields_of, outputs_of, remote_id_of, usd_of
 from kontext_tools.providers.wire import Wire, segment, unsupported
@@ -105,7 +108,13 @@ class Runflow:
         base_url: str = BASE_URL,
         price: Price | None = None,
         surface: str = Surface.AUTO,
+        callback_secret: str | None = None,
     ) -> None:
+        """Take of the operator's own the key, the base address, the price, the surface, and what calls are signed with.
+
+        Without that secret the hook's address is a call's only proof.
+        """
+        self._callback_secret = callback_secret
         self._wire = Wire(
             http,
             name="Runflow",
@@ -129,6 +138,7 @@ class Runflow:
             max_input_bytes=MAX_UPLOAD_BYTES,
             max_input_px=MAX_SIDE_PX,
             cancelling=Cancelling.NO,
+            call_bytes=SMALL_BYTES,
             evidence="Runflow model page of 2026-04-06 (seed 003) and documentation, read 2026-11-20",
         )
         self._offers = {Surface.RUNS: runs, Surface.RUN: replace(runs, aspect_ratios=(MATCH_INPUT, *_NAMED))}
@@ -169,6 +179,23 @@ class Runflow:
     async def fetch(self, remote_id: str) -> Snapshot:
         """Look at a run. It exists on the surface `runs` only, whichever is in force by now."""
         return await self._wire.look(f"/runs/{segment(remote_id)}", self._record)
+
+    async def hear(self, knock: Knock, secret: str) -> Heard | None:  # noqa: ARG002  # it signs with its own
+        """Take a call, signed where the operator told the secret that calls are signed with."""
+        signature = knock.header("runflow-signature")
+        if self._callback_secret is not None and not is_hex_signed(knock, self._callback_secret, signature):
+            return None
+        return heard(knock, "run_id")
+
+    async def made(self, lost: Lost, remote_id: str) -> bool:
+        """Whether the run of this id bears our own name of the send."""
+        try:
+            shown = fields_of(await self._wire.ask("GET", f"/runs/{segment(remote_id)}"))
+        except FetchFailed as failed:
+            if failed.gone:
+                return False
+            raise
+        return shown.get("client_ref") == lost.order.key
 
     async def cancel(self, remote_id: str) -> CancelOutcome:
         """Say that it cannot be done: Runflow has no public cancel, on purpose; the run goes on and is charged."""
@@ -239,7 +266,10 @@ def _body(order: Order, picture: str | None, surface: Surface) -> dict[str, Any]
         "seed": order.seed,
     }
     flat = {name: value for name, value in fields.items() if value is not None}
-    return flat if surface is Surface.RUN else {"input": flat, "client_ref": order.key}
+    if surface is Surface.RUN:
+        return flat
+    called = {} if order.hook is None else {"callback_url": order.hook.url}
+    return {"input": flat, "client_ref": order.key, **called}
 
 
 def _own_reading(status: int, said: str) -> Meaning | None:
