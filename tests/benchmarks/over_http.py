@@ -11,9 +11,11 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -22,6 +24,7 @@ from asking import load, request
 from rows import Row, cpu_ms_of, memory_mb_of
 
 from kontext_server.simulator.serve import running
+from support.hosted import hosting
 from support.http_server import Served, envelope, headers, served
 
 BARE = (sys.executable, str(Path(__file__).with_name("bare_server.py")), "--http")
@@ -97,6 +100,7 @@ def rows(*, rounds: int = 5, lasting_s: float = 3.0, in_flight: int = 1000) -> l
             target="at least 1.5 x",
         ),
         many(in_flight),
+        flooded(rounds=rounds, lasting_s=lasting_s),
     ]
 
 
@@ -124,6 +128,33 @@ def many(in_flight: int) -> Row:
     )
 
 
+def flooded(*, rounds: int, lasting_s: float) -> Row:
+    """Measure how long one person waits while another one floods, beside how long when nobody does (case T07)."""
+    calm, flood = list[float](), list[float]()
+    with tempfile.TemporaryDirectory() as name, hosting(Path(name)) as hosted:
+        url = hosted.server.url
+        job = fields(hosted.server, "generate_image", {"prompt": "a lake"}, hosted.issuer.token("bob"))["job_id"]
+        bobs = request(url, "get_status", {"job_id": job}, token=hosted.issuer.token("bob"))
+        alices = request(url, "get_status", {"job_id": job}, token=hosted.issuer.token("alice"))
+        for _ in range(rounds):
+            calm.append(load([(url, bobs)], clients=1, lasting_s=lasting_s / 2).percentile_ms(0.99))
+            # In a process of its own, or Bob would wait for Alice's side of it as well.
+            asking = get_context("spawn").Process(
+                target=load, args=([(url, alices)],), kwargs={"clients": CLIENTS, "lasting_s": lasting_s}
+            )
+            asking.start()
+            time.sleep(lasting_s / 4)
+            flood.append(load([(url, bobs)], clients=1, lasting_s=lasting_s / 2).percentile_ms(0.99))
+            asking.join()
+    return Row(
+        name=f"T07: p99 of one person's get_status while another floods with {CLIENTS} clients",
+        unit="ms",
+        ours=flood,
+        floor=calm,
+        target="under 2 x",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Bare:
     """The floor, as a process that listens."""
@@ -143,13 +174,14 @@ def bare() -> Generator[Bare]:
             process.kill()
 
 
-def fields(server: Served, tool: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+def fields(server: Served, tool: str, arguments: Mapping[str, object], token: str | None = None) -> dict[str, Any]:
     """Call a tool once; give its structured content."""
+    bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
     body = envelope("tools/call", {"name": tool, "arguments": dict(arguments)})
     asked = Request(
         server.url,
         json.dumps(body).encode(),
-        {**headers(body), "Content-Type": "application/json"},
+        {**headers(body), **bearer, "Content-Type": "application/json"},
     )
     with urlopen(asked, timeout=60) as answer:
         return json.load(answer)["result"]["structuredContent"]

@@ -44,5 +44,6 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "the same of a finished job, with its picture",
         "get_status of a running job, two processes beside one",
         "memory with 20 jobs in flight and a call waiting for each, beside one job",
+        "T07: p99 of one person's get_status while another floods with 16 clients",
     ]
     assert all(" MB" in line or " ms" in line or " of them" in line or " calls/s" in line for line in lines[2:])

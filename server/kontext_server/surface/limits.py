@@ -5,18 +5,20 @@ reached. What it is not: money (`kontext_tools.budget`), or a provider's own lim
 server, web. Below: scopes, asking, failures, counting.
 
 They hold only where people sign in: whoever is alone on a machine floods nobody. Refused is `rate_limited` with the
-seconds after which the same call passes; nothing was read and nothing sent.
+seconds after which the same call passes; nothing was read and nothing sent. A refusal costs as much as an answer, so it
+is not hurried: however many calls of one owner are refused at once, ten a second are told so.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -49,6 +51,10 @@ BEGIN = Rate(burst=60, per_s=0.2)
 MOST_OWNERS = 10_000
 """Owners who are remembered; who is forgotten, for others came since, has full buckets again."""
 
+HELD_S = 0.1
+LONGEST_HELD_S = 5.0
+"""A refusal waits `HELD_S` for each of its owner's that wait, itself among them, and no longer than this."""
+
 NOTHING_THERE = frozenset({NotFound.code, UnknownRef.code})
 LEGACY_NOT_FOUND = -32002
 
@@ -78,6 +84,7 @@ class Limits:
         self._clock = clock
         self._most_owners = most_owners
         self._owners: OrderedDict[str, dict[Rate, _Bucket]] = OrderedDict()
+        self._held = Counter[str]()
 
     def take(self, owner: str, rate: Rate) -> None:
         """Count one asking of an owner.
@@ -109,6 +116,7 @@ class Limits:
             try:
                 self.take(owner, _rate_of(ctx.method, {"name": params.name}))
             except RateLimited as limited:
+                await self._hold(owner)
                 return error_result(limited.failure)
             result = await handler(ctx, params)
             if code_of(result) in NOTHING_THERE:
@@ -125,6 +133,7 @@ class Limits:
         try:
             self.take(owner, _rate_of(ctx.method, ctx.params))
         except RateLimited as limited:
+            await self._hold(owner)
             told = limited.failure
             data = {"code": told.code, "retry_after_s": told.retry_after_s}
             raise MCPError(types.INVALID_REQUEST, f"{told.message} {told.fix}", data) from None
@@ -134,6 +143,15 @@ class Limits:
             if error.error.code in (types.INVALID_PARAMS, LEGACY_NOT_FOUND):
                 self.missed(owner)
             raise
+
+    async def _hold(self, owner: str) -> None:
+        self._held[owner] += 1
+        try:
+            await self._clock.wait(anyio.Event(), min(LONGEST_HELD_S, HELD_S * self._held[owner]))
+        finally:
+            self._held[owner] -= 1
+            if not self._held[owner]:
+                del self._held[owner]
 
     def _bucket(self, owner: str, rate: Rate) -> _Bucket:
         buckets = self._owners.setdefault(owner, {})

@@ -5,11 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import anyio
+import anyio.lowlevel
 import mcp_types as types
 import pytest
 from inline_snapshot import snapshot
 from mcp.shared.exceptions import MCPError
 
+from kontext_server.app import LOCAL_OWNER
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.limits import BEGIN, MISS, READ, SPEND, Limits, Rate
 from kontext_tools.errors import NotFound, RateLimited
@@ -87,8 +90,44 @@ def test_only_so_many_owners_are_remembered_and_the_longest_silent_is_forgotten(
     assert len(limits._owners) == 2  # pyright: ignore[reportPrivateUsage]  # what is kept is the point
 
 
+class Hasty(FakeClock):
+    """A clock by which every wait is over at once."""
+
+    async def wait(self, event: anyio.Event, seconds: float) -> bool:  # noqa: ARG002  # the clock's
+        """Wait for nothing."""
+        await anyio.lowlevel.checkpoint()
+        return event.is_set()
+
+
+async def test_of_one_owners_refusals_ten_a_second_are_told_however_many_ask() -> None:
+    clock = FakeClock()
+    limits, told = Limits(clock), list[int]()
+    taken(limits, LOCAL_OWNER, READ)
+
+    async def handler(_: object, __: types.CallToolRequestParams) -> types.CallToolResult:
+        raise AssertionError
+
+    async def ask(number: int) -> None:
+        ctx = SimpleNamespace(method="tools/call", params={"name": "get_status"}, request_id=number)
+        await limits.calls(handler)(cast("Any", ctx), types.CallToolRequestParams(name="get_status"))
+        told.append(number)
+
+    seen = list[int]()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as asking:
+            for number in range(60):
+                asking.start_soon(ask, number)
+            await clock.sleepers(60)
+            for _ in range(6):
+                clock.advance(1.0)
+                await anyio.wait_all_tasks_blocked()
+                seen.append(len(told))
+    assert seen == [10, 20, 30, 40, 60, 60]
+    assert told == list(range(60))
+
+
 async def test_a_call_of_a_tool_is_refused_by_an_answer_and_never_reaches_its_handler() -> None:
-    limits, reached = Limits(FakeClock()), list[str]()
+    limits, reached = Limits(Hasty()), list[str]()
 
     async def handler(_: object, params: types.CallToolRequestParams) -> types.CallToolResult:
         reached.append(params.name)
@@ -108,7 +147,7 @@ async def test_a_call_of_a_tool_is_refused_by_an_answer_and_never_reaches_its_ha
 
 
 async def test_another_request_is_refused_by_an_error_that_says_when() -> None:
-    limits, reached = Limits(FakeClock()), 0
+    limits, reached = Limits(Hasty()), 0
 
     async def handler(_: object) -> None:
         nonlocal reached
