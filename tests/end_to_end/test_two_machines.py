@@ -53,6 +53,7 @@ def nginx(folder: Path, port: int, upstreams: list[str]) -> Generator[None]:
         written = written.replace(theirs, ours)
     written = re.sub(r"^ *ssl_certificate.*\n", "", written, flags=re.MULTILINE)
     written = written.replace("listen 443 ssl", f"listen 127.0.0.1:{port}").replace("kontext.example", "127.0.0.1")
+    written = written.replace("/var/log/nginx", str(folder))
     # What the page leaves to nginx: where it writes, and that nobody else is needed.
     paths = "".join(
         f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -136,6 +137,8 @@ async def test_people_are_served_by_both_and_by_one_where_the_other_is_killed(
                         more = await call(client, "generate_image", prompt=f"more of {subject}", wait_seconds=40)
                         assert fields_of(more)["status"] == "completed"
         assert charged_at(simulator) == 8
+    log = (tmp_path / "nginx" / "kontext.log").read_text(encoding="utf-8")
+    assert "POST /mcp" in log and "/images/" not in log
     assert place.rows("SELECT COUNT(*) FROM jobs") == [(8,)]
 
 
