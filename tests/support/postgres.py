@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -131,7 +130,9 @@ def _who() -> _Who:
     """Give who runs the server: it refuses to be run by root."""
     if os.geteuid() != 0:
         return {}
-    user = pwd.getpwnam("postgres")
+    from pwd import getpwnam  # not on every system, as root is not
+
+    user = getpwnam("postgres")
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
