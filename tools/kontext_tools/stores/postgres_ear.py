@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from kontext_tools.errors import KontextError
-from kontext_tools.stores.postgres_connection import Connection, channel, connected, migrated
+from kontext_tools.stores.postgres_connection import CommitLost, Connection, channel, connected, migrated
 
 LISTEN_AGAIN_S = 5.0
 """After a connection that was lost or could not be made."""
@@ -49,7 +49,7 @@ class PostgresEar:
                 await anyio.wait_readable(self._connection.fileno())
                 if self._heard(self._connection):
                     return
-            except (psycopg.Error, KontextError, OSError):
+            except (psycopg.Error, CommitLost, KontextError, OSError):
                 await self.close()
                 await anyio.sleep(LISTEN_AGAIN_S)
 

@@ -16,7 +16,7 @@ import psycopg
 
 from kontext_tools.stores import postgres_schema, records
 from kontext_tools.stores.health import Leftovers
-from kontext_tools.stores.postgres_connection import READING, Connection, connected, done
+from kontext_tools.stores.postgres_connection import READING, CommitLost, Connection, connected, done
 from kontext_tools.stores.postgres_errors import refuse_others, translated
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class PostgresHealth:
         try:
             with closing(connected(self._url, busy_s=self._busy_s)) as db:
                 return done(db, READING, lambda: question(db))
+        except CommitLost as lost:
+            raise translated(lost.error) from None
         except psycopg.Error as error:
             raise translated(error) from None
 
