@@ -224,6 +224,10 @@ class Elsewhere:
     async def sweep(self) -> None:
         """Do nothing."""
 
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Give nothing."""
+        return []
+
     async def keep(self, _: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
         """Say that every output is kept."""
         self._missing -= 1

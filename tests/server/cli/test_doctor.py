@@ -58,7 +58,7 @@ def test_with_the_sandbox_alone_it_ends_well_and_says_what_to_set_for_each(invok
     assert of_any_machine(ended.stdout, home) == snapshot("""\
 ok    python         3.x
 ok    kontext        0.x on …
-ok    packages       all 9 that are needed are here, in versions that fit
+ok    packages       all 11 that are needed are here, in versions that fit
 ok    settings       read from the environment; there is no ~/.config/kontext/kontext.toml
 ok    core.today     off: set CORE_TODAY_API_KEY
 ok    kkiai          off: set KKIAI_API_KEY

@@ -220,7 +220,7 @@ async def test_a_database_of_postgresql_is_reached_and_tells_what_a_file_does(
 ) -> None:
     url = postgres.url(postgres.new_schema())
     assert await told_of(case, url) == [
-        ("database", "ok", "PostgreSQL answers, schema 0; the next start brings it to 1"),
+        ("database", "ok", "PostgreSQL answers, schema 0; the next start brings it to 2"),
         ("pictures", "ok", "none yet"),
         ("jobs", "ok", "none is under way"),
     ]

@@ -21,7 +21,7 @@ async def told(case: MakeCase, **facts: object) -> dict[str, tuple[str, str]]:
 async def test_what_is_installed_here_fits(case: MakeCase) -> None:
     lines = await told(case)
     assert [status for status, _ in lines.values()] == ["ok", "ok", "ok"]
-    assert lines["packages"][1] == "all 9 that are needed are here, in versions that fit"
+    assert lines["packages"][1] == "all 11 that are needed are here, in versions that fit"
     assert lines["kontext"][1].startswith("0.1.0 on ")
 
 
@@ -46,7 +46,7 @@ async def test_a_version_out_of_bounds_is_named_with_them(case: MakeCase, versio
 
     status, cause = (await told(case, version_of=version_of))["packages"]
     assert (status, cause) == (
-        ("ok", "all 9 that are needed are here, in versions that fit") if misfit is None else ("fail", misfit)
+        ("ok", "all 11 that are needed are here, in versions that fit") if misfit is None else ("fail", misfit)
     )
 
 
