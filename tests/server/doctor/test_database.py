@@ -230,7 +230,7 @@ async def test_a_database_of_postgresql_is_reached_and_tells_what_a_file_does(
     await store.close()
     assert await told_of(case, url) == snapshot(
         [
-            ("database", "ok", "PostgreSQL answers, schema 1"),
+            ("database", "ok", "PostgreSQL answers, schema 2"),
             (
                 "pictures",
                 "warn",
