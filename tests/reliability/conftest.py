@@ -13,10 +13,16 @@ PLACES = ("one machine", "many machines")
 
 
 @pytest.fixture(scope="module", params=PLACES)
-def hosted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Hosted]:
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Kept]:
+    """A folder, and a place for the one server of a module."""
+    folder = tmp_path_factory.mktemp("place")
+    return folder, _kept(request, folder)
+
+
+@pytest.fixture(scope="module")
+def hosted(place: tuple[Path, Kept]) -> Generator[Hosted]:
     """One server for all of a module, at each place: each test signs people in under names of its own."""
-    folder = tmp_path_factory.mktemp("hosted")
-    with hosting(folder, _kept(request, folder)) as server:
+    with hosting(*place) as server:
         yield server
 
 

@@ -23,8 +23,8 @@ from kontext_server.simulator.replicate import CALL_SECRET
 from kontext_server.simulator.serve import Running, running
 from kontext_server.web import webhooks
 from kontext_tools.providers.hooks import SMALL_BYTES
+from support.hosted import Kept, OneMachine
 from support.http_server import Served, client_of, connected, served
-from support.looking_in import DataFolder
 from support.stdio_server import call, fields_of
 from support.waiting import until
 from support.workshop import png
@@ -44,7 +44,7 @@ class Hooked:
 
     server: Served
     simulator: Running
-    data: DataFolder
+    kept: Kept
 
     def at(self, wire: str, on: str, fault: str = "none", **more: Any) -> None:
         """Script a fault."""
@@ -64,6 +64,15 @@ class Hooked:
             for entry in entries
         )
 
+    def state(self, job_id: str) -> str | None:
+        """Give the state of a job's first send."""
+        rows = self.kept.rows(f"SELECT state FROM sends WHERE job_id = '{job_id}' AND n = 1")
+        return rows[0][0] if rows else None
+
+    def until_state(self, job_id: str, *states: str) -> None:
+        """Wait until a job's first send is in one of these states."""
+        until(lambda: self.state(job_id) in states, f"{job_id} is {' or '.join(states)}")
+
     def called(self) -> list[Called]:
         """Give the calls that were made."""
         return list(self.simulator.state.called)
@@ -76,17 +85,17 @@ def a_free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Generator[Hooked]:
+def started(place: tuple[Path, Kept]) -> Generator[Hooked]:
     """One server for all, with every host that calls."""
-    folder, port = tmp_path_factory.mktemp("hooked"), a_free_port()
+    (folder, kept), port = place, a_free_port()
     with running(job_seconds=0.0) as simulator:
-        settings = simulator.settings_of(*SETTINGS_OF_WIRES)
+        settings = {**simulator.settings_of(*SETTINGS_OF_WIRES), **kept.settings}
         settings |= {
             "KONTEXT_PUBLIC_URL": f"http://127.0.0.1:{port}",
             "RUNFLOW_CALLBACK_SECRET": runflow.CALLBACK_SECRET,
         }
         with served(folder, settings, "--port", str(port)) as server:
-            yield Hooked(server=server, simulator=simulator, data=DataFolder(folder / "data"))
+            yield Hooked(server=server, simulator=simulator, kept=kept)
 
 
 @pytest.fixture
@@ -173,7 +182,7 @@ async def test_C01_a_lost_reply_is_found_again_by_the_call_and_charged_once(hook
     """core.today has no list: the call alone brings the id of what was paid for."""
     hooked.at("core.today", "create", "accept_then_reset", seconds=0.5)
     told = await edited(hooked, "core.today")
-    hooked.data.until_state(told["job_id"], "completed")
+    hooked.until_state(told["job_id"], "completed")
     counter = hooked.simulator.state.counter()
     assert (counter["creates"]["core.today"], counter["charged"]["core.today"]) == (1, 1)
 
@@ -183,13 +192,13 @@ async def a_running_job(hooked: Hooked, wire: str) -> AsyncGenerator[tuple[str, 
     """Give a job that its host has and does not end, and its hook; it is cancelled at the end."""
     hooked.at(wire, "create", seconds=NEVER_S)
     job_id = (await edited(hooked, wire))["job_id"]
-    hooked.data.until_state(job_id, "submitted")
+    hooked.until_state(job_id, "submitted")
     try:
         yield job_id, hooked.hook(wire)
     finally:
         async with connected(hooked.server) as client:
             await call(client, "cancel_job", job_id=job_id)
-        hooked.data.until_state(job_id, "cancelled", "completed")
+        hooked.until_state(job_id, "cancelled", "completed")
 
 
 def signed(job: Any, body: bytes = b"{}") -> dict[str, str]:
@@ -236,7 +245,7 @@ async def test_W01_what_is_not_proven_is_refused_and_changes_nothing(hooked: Hoo
         assert got == dict.fromkeys(calls, 401) | {"no proof": 404}
         assert methods == [405, 405, 405]
         assert hooked.looks("replicate") - before <= 1  # a look of its own may have fallen due
-        assert hooked.data.state(job_id) == "submitted"
+        assert hooked.state(job_id) == "submitted"
 
 
 async def test_W01_a_body_is_never_believed(hooked: Hooked) -> None:
@@ -247,7 +256,7 @@ async def test_W01_a_body_is_never_believed(hooked: Hooked) -> None:
         async with asking(hooked) as http:
             answer = await http.post(hook, json=lie)
         until(lambda: hooked.looks("core.today") > looks, "the host was asked")
-        assert (answer.status_code, hooked.data.state(job_id)) == (204, "submitted")
+        assert (answer.status_code, hooked.state(job_id)) == (204, "submitted")
 
 
 async def test_W02_a_thousand_calls_at_once_are_a_few_looks(hooked: Hooked) -> None:
@@ -264,7 +273,7 @@ async def test_W02_a_thousand_calls_at_once_are_a_few_looks(hooked: Hooked) -> N
         assert got.keys() == {204, 429}
         assert (got.total(), 10 <= got[204] <= 40) == (1000, True), got
         assert hooked.looks("core.today") - looks <= got[204] + 1
-        assert hooked.data.state(job_id) == "submitted"
+        assert hooked.state(job_id) == "submitted"
 
 
 async def test_W02_a_long_body_is_not_read(hooked: Hooked) -> None:
@@ -286,7 +295,7 @@ async def test_W02_a_call_for_a_job_that_has_ended_changes_nothing(hooked: Hooke
     looks = hooked.looks("core.today")
     async with asking(hooked) as http:
         answer = await http.post(hooked.hook("core.today"), json={"status": "failed"})
-    assert (answer.status_code, hooked.data.state(told["job_id"])) == (204, "completed")
+    assert (answer.status_code, hooked.state(told["job_id"])) == (204, "completed")
     assert hooked.looks("core.today") == looks
 
 
@@ -304,7 +313,7 @@ async def test_no_answer_and_no_line_of_the_log_tells_a_hook(tmp_path: Path) -> 
         settings = simulator.settings_of("bfl", "core.today")
         settings |= {"KONTEXT_PUBLIC_URL": f"http://127.0.0.1:{port}"}
         with served(tmp_path, settings, "--port", str(port)) as server:
-            hooked = Hooked(server=server, simulator=simulator, data=DataFolder(tmp_path / "data"))
+            hooked = Hooked(server=server, simulator=simulator, kept=OneMachine(tmp_path))
             answers = [await edited(hooked, wire, wait_s=20) for wire in ("bfl", "core.today")]
             hook = hooked.hook("core.today")
             hooked.at("core.today", "create", "422", text=f"webhook_url: {hook} cannot be reached")
@@ -314,7 +323,7 @@ async def test_no_answer_and_no_line_of_the_log_tells_a_hook(tmp_path: Path) -> 
                 hooked.at("core.today", "get", "500", times=20)
                 await http.post(hook, json={"job_id": "x"})
             _, said = server.end()
-    told = str(answers) + said + str(hooked.data.rows("SELECT doc FROM jobs UNION ALL SELECT doc FROM sends"))
+    told = str(answers) + said + str(hooked.kept.rows("SELECT doc FROM jobs UNION ALL SELECT doc FROM sends"))
     assert "cannot be reached" in told
     assert "whk_" not in told
 
