@@ -21,7 +21,7 @@ from kontext_server.simulator.serve import running
 from support.at_simulator import charged_at
 from support.bucket import Held
 from support.documents import blocks
-from support.http_server import PATIENCE_S, Served, served
+from support.http_server import PATIENCE_S, Served, a_free_port, served
 from support.issuer import issuing
 from support.places import PostgresPlace
 from support.postgres import Server
@@ -33,12 +33,6 @@ pytestmark = pytest.mark.anyio
 
 PAGE = ROOT / "docs" / "two-machines.md"
 SECRET_KEY = "a2V5IG9mIHR3byBtYWNoaW5lcywgMzIgYnl0ZXMhISE="
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -88,7 +82,7 @@ async def test_people_are_served_by_both_and_by_one_where_the_other_is_killed(
     tmp_path: Path, postgres: Server, held: Held
 ) -> None:
     place = PostgresPlace(postgres, postgres.new_schema())
-    port = free_port()
+    port = a_free_port()
     base = f"http://127.0.0.1:{port}"
     heard = list[str]()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import re
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -31,13 +32,16 @@ EVERY_SCOPE = "images:read images:edit jobs:cancel admin:budget"
 def _known(hosted: Hosted) -> Known:
     """Make a picture of somebody's, and what proves that one may see it."""
 
-    async def made() -> str:
+    async def made() -> tuple[str, str]:
         async with hosted.client("zoe") as client:
-            return fields_of(await call(client, "generate_image", prompt="a lake", wait_seconds=50))["job_id"]
+            job = fields_of(await call(client, "generate_image", prompt="a lake", wait_seconds=50))["job_id"]
+            refused = fields_of(await call(client, "edit_image", image="/tmp/cat.png", prompt="Make it sepia"))
+            return job, re.findall(r"/uploads/[\w-]+", refused["error"]["fix"])[0]
 
     secret = secret_key.kept_in(hosted.folder / "data")
     assert secret is not None
-    whose, job = owner(hosted.issuer.name, "zoe"), anyio.run(made)
+    whose, (job, upload) = owner(hosted.issuer.name, "zoe"), anyio.run(made)
+    asked = [str(job.asked.get("webhook_url")) for job in hosted.simulator.state.jobs.values()]
     addresses, visits = Addresses("", secret, SystemClock()), Visits("", secret, SystemClock())
     until = str(int(SystemClock().now().timestamp()) + LIVES_S)
 
@@ -49,14 +53,16 @@ def _known(hosted: Hosted) -> Known:
     bearers = [*good, hosted.bearer("x", exp=1)["Authorization"], "Bearer", "Basic x", "bearer  x y"]
     cookie = visits._signed("cookie", whose, COOKIE_S, "")  # pyright: ignore[reportPrivateUsage]  # the same
     host = urlsplit(hosted.server.base).netloc
-    return Known(host=host, job=job, bearers=bearers, query_of=query_of, cookie=cookie)
+    return Known(
+        host=host, job=job, bearers=bearers, query_of=query_of, cookie=cookie, opened=[upload, urlsplit(asked[0]).path]
+    )
 
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Hosted, Known, list[str]]]:
     """A server, what is known of it, and what it logs."""
     said: list[str] = []
-    with hosting(tmp_path_factory.mktemp("fuzzed")) as hosted:
+    with hosting(tmp_path_factory.mktemp("fuzzed"), called=True) as hosted:
         known = _known(hosted)
         stderr = hosted.server.process.stderr
         assert stderr is not None

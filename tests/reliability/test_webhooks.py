@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -24,7 +23,7 @@ from kontext_server.simulator.serve import Running, running
 from kontext_server.web import webhooks
 from kontext_tools.providers.hooks import SMALL_BYTES
 from support.hosted import Kept, OneMachine
-from support.http_server import Served, client_of, connected, served
+from support.http_server import Served, a_free_port, client_of, connected, served
 from support.stdio_server import call, fields_of
 from support.waiting import until
 from support.workshop import png
@@ -76,12 +75,6 @@ class Hooked:
     def called(self) -> list[Called]:
         """Give the calls that were made."""
         return list(self.simulator.state.called)
-
-
-def a_free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

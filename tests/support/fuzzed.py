@@ -31,6 +31,10 @@ ROUTES = (
     "/gallery/read",
     "/gallery/enter",
     "/images/{job}/{n}",
+    "/keys",
+    "/keys/{job}",
+    "/uploads/{job}",
+    "/webhooks/core.today/{job}/{n}/{job}",
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/mcp",
 )
@@ -66,6 +70,8 @@ class Known:
     bearers: Sequence[str]
     query_of: Callable[[str, str], str]
     cookie: str
+    opened: Sequence[str]
+    """Paths that are their own proof: of a page that takes a picture, of a host's call."""
 
 
 def _text(most: int = 40) -> st.SearchStrategy[str]:
@@ -78,7 +84,17 @@ def _path(known: Known) -> st.SearchStrategy[str]:
     more = st.lists(_text(), max_size=3).map(lambda parts: "".join(f"/{part}" for part in parts))
     odd = st.tuples(named, more).map("".join)
     image = st.tuples(st.one_of(st.just(known.job), _text()), _text()).map(lambda of: f"/images/{of[0]}/{of[1]}")
-    return st.one_of(named, odd, image, more.map(lambda path: path or "/"), st.just("*"), st.just("/" + "a" * 70_000))
+    proven = st.sampled_from(known.opened)
+    return st.one_of(
+        named,
+        odd,
+        image,
+        proven,
+        st.tuples(proven, _text()).map("".join),
+        more.map(lambda path: path or "/"),
+        st.just("*"),
+        st.just("/" + "a" * 70_000),
+    )
 
 
 @st.composite

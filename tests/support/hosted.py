@@ -21,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from kontext_server.simulator.serve import Running, running
 from kontext_tools.http import trusted
 from support.bucket import made
-from support.http_server import PATIENCE_S, Served, client_of, envelope, headers, served
+from support.http_server import PATIENCE_S, Served, a_free_port, client_of, envelope, headers, served
 from support.issuer import Issuer, issuing
 from support.looking_in import DataFolder
 from support.places import PostgresPlace
@@ -122,8 +122,13 @@ class Hosted:
 
 
 @contextmanager
-def hosting(folder: Path, kept: Kept | None = None, more: Mapping[str, str] | None = None) -> Generator[Hosted]:
-    """Give a hosted server for as long as the block lasts; its operator shares the provider's key."""
+def hosting(
+    folder: Path, kept: Kept | None = None, more: Mapping[str, str] | None = None, *, called: bool = False
+) -> Generator[Hosted]:
+    """Give a hosted server for as long as the block lasts; its operator shares the provider's key.
+
+    `called`: whether its provider is asked to call it when a job ends.
+    """
     tokens = folder / "tokens"
     tokens.write_text(f"{hashlib.sha256(STATIC.encode()).hexdigest()} alice images:read,images:edit,jobs:cancel\n")
     tokens.chmod(0o600)
@@ -135,7 +140,11 @@ def hosting(folder: Path, kept: Kept | None = None, more: Mapping[str, str] | No
         where: Mapping[str, str] = {} if kept is None else kept.settings
         settings = {**simulator.settings, **issuer.settings, **where, **(more or {})}
         settings |= {"KONTEXT_SHARE_KEYS": "true", "KONTEXT_TOKENS_FILE": str(tokens)}
-        with served(folder, settings) as server:
+        port = "0"
+        if called:
+            port = str(a_free_port())
+            settings |= {"KONTEXT_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+        with served(folder, settings, "--port", port) as server:
             yield Hosted(server=server, issuer=issuer, simulator=simulator, folder=folder, ahead_s=ahead_s)
 
 
