@@ -42,7 +42,8 @@ class _Nursery:
     def __init__(self) -> None:
         self._asked, theirs = socket.socketpair()
         command = [sys.executable, str(Path(__file__).with_name("nursery.py")), str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=unmeasured)
         theirs.close()
         atexit.register(self.close)
 
