@@ -1,7 +1,7 @@
 """How our small pages look: HTML without a script, in one style, with the headers that keep it to itself.
 
 What this is: the frame around a form, and the policy that allows one style and nothing else. What it is not: any page's
-words (`key_words`, `uploads`), or the studio. Above: those, key_page. Below: nothing.
+words (`key_words`, `uploads`, `visiting`), or the studio. Above: those, key_page. Below: nothing.
 """
 
 from __future__ import annotations

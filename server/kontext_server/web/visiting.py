@@ -2,7 +2,7 @@
 
 What this is: the gallery's own routes below `/gallery`, each behind a door that lets in who brings a token or a cookie
 of ours, and the page that a link leads to. What it is not: links and cookies (`visits`), what is seen (`gallery`), or
-the check of a token (`bearer`). Above: http. Below: visits, gallery, limits, leading.
+the check of a token (`bearer`). Above: http. Below: visits, gallery, limits, leading, plain_page.
 
 A link is used by a button's POST, not by being looked at: programs that show or check an address look at it as well.
 """
@@ -29,6 +29,7 @@ from kontext_server.surface.resources import Resources
 from kontext_server.web.bearer import too_often
 from kontext_server.web.gallery import Walls, routes
 from kontext_server.web.leading import leading_to
+from kontext_server.web.plain_page import AROUND, page
 from kontext_server.web.visits import PATH, Visits
 from kontext_tools.errors import KontextError, RateLimited
 
@@ -40,26 +41,11 @@ CLOSED = "This gallery is closed here: ask your assistant to find your images, a
 _visitor: ContextVar[str] = ContextVar("visitor")
 """Whose pictures the request in whose context it is read may see."""
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>kontext gallery</title>
-<h1>{title}</h1>
-{body}
-</html>
-"""
 _BUTTON = """<p>It opens once, in this browser, and stays open for four hours.</p>
 <form method="post" action="{path}/enter">
 <input type="hidden" name="ticket" value="{ticket}">
 <button autofocus>Open my pictures</button>
 </form>"""
-_ON_ENTRY: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    # By no-referrer a browser tells the form's origin as null, which is refused.
-    "Referrer-Policy": "same-origin",
-    **NO_STORE,
-}
 
 
 def visiting(app: App, visits: Visits, limits: Limits) -> list[Route]:
@@ -75,7 +61,7 @@ def visiting(app: App, visits: Visits, limits: Limits) -> list[Route]:
         try:
             cookie = await visits.entered(told, app.tasks)
         except KontextError:
-            return HTMLResponse(_page("Not now", "<p>Try again in a minute.</p>"), 503, headers=NO_STORE)
+            return HTMLResponse(page("Not now", "<p>Try again in a minute.</p>"), 503, headers=AROUND)
         if cookie is None:
             return _closed()
         answer = HTMLResponse(leading_to(f"{PATH}/"), headers=NO_STORE)
@@ -126,13 +112,9 @@ def _refused(request: Request, status: int) -> Response:
 
 
 def _closed(status: int = 401) -> Response:
-    return HTMLResponse(_page("This gallery is closed here", f"<p>{escape(CLOSED)}</p>"), status, headers=NO_STORE)
+    return HTMLResponse(page("This gallery is closed here", f"<p>{escape(CLOSED)}</p>"), status, headers=AROUND)
 
 
 def _shown(ticket: str) -> Response:
     body = _BUTTON.format(path=PATH, ticket=escape(ticket))
-    return HTMLResponse(_page("Your pictures", body), headers=_ON_ENTRY)
-
-
-def _page(title: str, body: str) -> str:
-    return _PAGE.format(title=title, body=body)
+    return HTMLResponse(page("Your pictures", body), headers=AROUND)
