@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,8 @@ def a_free_port() -> int:
 @contextmanager
 def served(folder: Path, settings: Mapping[str, str] | None = None, *arguments: str) -> Generator[Served]:
     """Start a server on a free port of loopback; it is killed at the end if it still lives."""
-    process = Popen([*COMMAND, *arguments], env=environment(folder, settings), stderr=subprocess.PIPE, text=True)
+    env = environment(folder, settings)
+    process = Popen([*COMMAND, *arguments], env=env, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     with process:
         try:
@@ -73,6 +74,10 @@ def served(folder: Path, settings: Mapping[str, str] | None = None, *arguments: 
             assert said and said[-1].startswith("kontext serves http://"), "".join(said)
             yield Served(url=said[-1].removeprefix("kontext serves ").strip(), process=process)
         finally:
+            if "COVERAGE_PROCESS_START" in env:  # what was measured is written at its end
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE_S)
             process.kill()
 
 

@@ -66,10 +66,11 @@ async def send_up(folder: Path, blobs: Blobs, sent: Sent, gone: Callable[[], Non
                 await blobs.write(key, data)
             except KontextError as error:
                 failed.append(error)
-            if failed:
                 return
             sent[key] = mark
             gone()
+            if failed:
+                return
 
     async with anyio.create_task_group() as tasks:
         for _ in range(AT_ONCE):
