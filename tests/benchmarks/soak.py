@@ -25,7 +25,7 @@ from kontext_server.simulator.serve import running
 from support.http_server import served
 
 ASKING = 15
-MAKING_FIRST, FIRST_S = 4, 60.0
+MAKING_FIRST, FIRST_S = 4, 90.0
 
 
 def main() -> None:
