@@ -1,20 +1,24 @@
 """What a benchmark row is, and how a server process is measured.
 
 A figure is told beside a floor of the same run: rounds are interleaved, medians taken, noise shown as min to max.
-Nothing here asserts a time. Above: run. Below: nothing of ours.
+Nothing here asserts a time. Above: run, peers. Below: nothing of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import IO, Any
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -27,7 +31,9 @@ INITIALIZE = {
     },
 }
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-LIST_TOOLS = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+
+STARTS_WITHIN_S = 60
+ENDS_WITHIN_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,29 +76,105 @@ def wall_ms(command: Sequence[str], environment: Mapping[str, str]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """One start of a server: wall and CPU milliseconds to the answer to `initialize`, MB after `tools/list`."""
+    """One start of a server: wall and CPU milliseconds to the answer to `initialize`, MB after `tools/list`, its tools.
+
+    CPU and memory are those of the process and of what it started and that still runs; what processes share counts in
+    each of them.
+    """
 
     wall_ms: float
     cpu_ms: float
     memory_mb: float
+    tools: Sequence[Mapping[str, Any]]
 
 
-def start(command: Sequence[str], environment: Mapping[str, str]) -> Started:
-    """Start a server over stdio, ask it to initialize and list its tools, and end it."""
-    began = time.perf_counter()
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(environment)
-    ) as process:
-        _ask(process, INITIALIZE)
-        wall_ms = (time.perf_counter() - began) * 1000
-        cpu_ms = cpu_ms_of(process.pid)
-        _say(process, INITIALIZED)
-        _ask(process, LIST_TOOLS)
-        memory_mb = memory_mb_of(process.pid)
-        assert process.stdin is not None
+class NotStarted(Exception):
+    """A server ended, or said nothing, before it had listed its tools; the text is what it wrote to stderr."""
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], *, folder: Path | None = None) -> Started:
+    """Start a server over stdio, ask it to initialize and list its tools, and end it.
+
+    Args:
+        command: the program and its arguments.
+        environment: all that the server sees of it.
+        folder: where it runs; where this program does, if none is given.
+
+    Raises:
+        NotStarted: it gave no answer within a minute.
+    """
+    with tempfile.TemporaryFile() as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=dict(environment), cwd=folder
+        )
+        ending = threading.Timer(STARTS_WITHIN_S, _kill, [process.pid])
+        ending.start()
+        try:
+            _ask(process, INITIALIZE)
+            wall_ms = (time.perf_counter() - began) * 1000
+            cpu_ms = sum(cpu_ms_of(pid) for pid in tree_of(process.pid))
+            _say(process, INITIALIZED)
+            tools = _tools(process)
+            memory_mb = sum(memory_mb_of(pid) for pid in tree_of(process.pid))
+        except (OSError, EOFError) as lost:
+            _end(process)
+            errors.seek(0)
+            raise NotStarted(errors.read().decode(errors="replace")) from lost
+        finally:
+            ending.cancel()
+            _end(process)
+    return Started(wall_ms=wall_ms, cpu_ms=cpu_ms, memory_mb=memory_mb, tools=tools)
+
+
+def answer_in(lines: IO[bytes], number: int) -> Any:
+    """Give the result that answers a request; what else is said on stdout is passed over, as clients do.
+
+    Raises:
+        EOFError: there is none.
+    """
+    for line in lines:
+        try:
+            said: Any = json.loads(line)
+        except ValueError:
+            continue
+        match said:
+            case {"id": int(answered), "result": result} if answered == number:
+                return result
+            case _:
+                continue
+    raise EOFError
+
+
+def _tools(process: subprocess.Popen[bytes]) -> list[Mapping[str, Any]]:
+    tools: list[Mapping[str, Any]] = []
+    page: dict[str, str] = {}
+    for number in range(2, 100):
+        answer = _ask(process, {"jsonrpc": "2.0", "id": number, "method": "tools/list", "params": page})
+        tools += answer["tools"]
+        if not answer.get("nextCursor"):
+            break
+        page = {"cursor": answer["nextCursor"]}
+    return tools
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server as a client does: by the end of its input; kill one that goes on."""
+    assert process.stdin is not None and process.stdout is not None
+    with contextlib.suppress(OSError):
         process.stdin.close()
+    try:
+        process.wait(ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        _kill(process.pid)
         process.wait()
-    return Started(wall_ms=wall_ms, cpu_ms=cpu_ms, memory_mb=memory_mb)
+    process.stdout.close()
+
+
+def _kill(pid: int) -> None:
+    for one in tree_of(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 def _say(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
@@ -104,10 +186,19 @@ def _say(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
 def _ask(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> Any:
     assert process.stdout is not None
     _say(process, message)
-    while True:
-        answer = json.loads(process.stdout.readline())
-        if answer.get("id") == message["id"]:
-            return answer
+    return answer_in(process.stdout, message["id"])
+
+
+def tree_of(pid: int) -> list[int]:
+    """Give a process and all that it started and that still run."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(entry.name)] = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    tree = [pid]
+    for one in tree:
+        tree += [child for child, parent in parents.items() if parent == one]
+    return tree
 
 
 def cpu_ms_of(pid: int) -> float:
