@@ -228,6 +228,9 @@ class Elsewhere:
         """Give nothing."""
         return []
 
+    async def let_go(self, _: Send) -> None:
+        """Hold nothing."""
+
     async def keep(self, _: Job, send: Send, outputs: Sequence[RemoteOutput]) -> Kept:
         """Say that every output is kept."""
         self._missing -= 1

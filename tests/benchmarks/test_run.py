@@ -18,6 +18,7 @@ GALLERY = (
 def test_one_command_prints_each_figure_beside_its_floor() -> None:
     command = [sys.executable, str(Path(__file__).parent / "run.py"), "--rounds", "1", "--small"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert run.stderr == ""  # such as a step that broke: its job would be measured as far as it came
     lines = [line for line in run.stdout.splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [
         "stdio start to initialize, wall",
