@@ -6,7 +6,6 @@ transitions, the archive's proof of a tiny picture, the wake of who waits.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from random import Random
 from typing import cast
 
 import anyio
-from rows import Row
+from rows import Row, percentile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -56,7 +55,7 @@ def claims(*, waiting_rows: int = WAITING, all_rows: int = ROWS, rounds: int = R
     return Row(
         name=f"claim {DUE} due of {waiting_rows:,} waiting, {all_rows:,} rows, p99",
         unit="ms",
-        ours=[_p99(samples)],
+        ours=[percentile(samples, 0.99)],
         floor=[],
         target="at most 3 ms",
     )
@@ -263,7 +262,3 @@ async def _calls(folder: Path, count: int) -> float:
             await shop.until(view.job.id, *ended)
         cpu_s = time.process_time() - began
     return cpu_s * 1000
-
-
-def _p99(samples: Sequence[float]) -> float:
-    return sorted(samples)[math.ceil(len(samples) * 0.99) - 1]

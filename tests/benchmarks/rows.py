@@ -1,13 +1,14 @@
 """What a benchmark row is, and how a server process is measured.
 
 A figure is told beside a floor of the same run: rounds are interleaved, medians taken, noise shown as min to max.
-Nothing here asserts a time. Above: run, peers. Below: nothing of ours.
+Nothing here asserts a time. Above: run, peers. Below: talking.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,17 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Any
 
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "benchmark", "version": "0"},
-    },
-}
-INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+from talking import INITIALIZE, INITIALIZED
 
 STARTS_WITHIN_S = 60
 ENDS_WITHIN_S = 5
@@ -209,7 +200,21 @@ def cpu_ms_of(pid: int) -> float:
 
 def memory_mb_of(pid: int) -> float:
     """Give what a process holds in memory."""
+    return _memory_mb(pid, "VmRSS:")
+
+
+def most_memory_mb_of(pid: int) -> float:
+    """Give the most that a process ever held in memory."""
+    return _memory_mb(pid, "VmHWM:")
+
+
+def _memory_mb(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1000
-    raise AssertionError("no VmRSS")
+    raise AssertionError(f"no {name}")
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """Give the sample that so large a share does not pass: 0.5 the one in the middle, 1 the largest."""
+    return sorted(samples)[max(0, math.ceil(len(samples) * share) - 1)]

@@ -23,16 +23,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import engine
 import gallery
 import listing
+import noticing
 import over_http
+import over_stdio
+import picturing
 from rows import Row, Started, start, wall_ms
+from talking import FLOOR, OURS
 
 from support.built import needed
 
-HERE = Path(__file__).parent
-OURS = (sys.executable, "-m", "kontext_server", "serve")
 HELP = (sys.executable, "-m", "kontext_server", "--help")
 NOTHING = (sys.executable, "-c", "")
-FLOOR = (sys.executable, str(HERE / "bare_server.py"))
 PACKAGES = ("kontext_server", "kontext_tools", "mcp", "mcp_types", "pydantic", "pydantic_settings", "anyio")
 
 
@@ -51,7 +52,10 @@ def main() -> None:
     found = listing.lists(images=500, rounds=3) if given.small else listing.lists()
     seen = gallery.views(images=200, rounds=1) if given.small else gallery.views()
     called = over_http.rows(rounds=1, lasting_s=0.2, in_flight=20) if given.small else over_http.rows()
-    for line in table([*starts(rounds), *store, *work, *found, *seen, *called]):
+    spoken = over_stdio.rows(calls=10, edits=1, job_s=0.1) if given.small else over_stdio.rows()
+    noticed = noticing.rows(jobs=1, job_s=1.0) if given.small else noticing.rows()
+    drawn = picturing.rows(rounds=1, turns=1, each=1) if given.small else picturing.rows()
+    for line in table([*starts(rounds), *spoken, *store, *work, *found, *seen, *called, *noticed, *drawn]):
         print(line)
 
 

@@ -26,6 +26,9 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "idle memory after tools/list",
         "kontext --help, beside an empty Python, wall",
         "packages of an installation, beside the SDK's own",
+        "get_status of a running job over stdio, p50",
+        "an edit's own overhead, 1 MP by path with its preview, beside the same requests alone, p50",
+        "the same, p95",
         "claim 100 due of 2,000 waiting, 3,000 rows, p99",
         "engine, CPU a job beside HTTP",
         "the same with a call waiting for each job",
@@ -46,5 +49,10 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "get_status of a running job, two processes beside one",
         "memory with 20 jobs in flight and a call waiting for each, beside one job",
         "T07: p99 of one person's get_status while another floods with 16 clients",
+        "a job of 1 s, from its end until it is noticed by looking",
+        "the same by its provider's call",
+        "preview of a 1 MP PNG at 768 px beside Pillow alone, CPU",
+        "change report of two 1 MP PNGs beside Pillow alone, CPU",
+        "p99 of the event loop's stalls while previews are made, beside Pillow in two threads",
     ]
     assert all(" MB" in line or " ms" in line or " of them" in line or " calls/s" in line for line in lines[2:])
