@@ -1,4 +1,4 @@
-"""One command, one table: `python tests/benchmarks/run.py [--rounds N]`.
+"""One command, one table: `python tests/benchmarks/run.py [--rounds N] [TOPIC ...]`.
 
 Each row is our figure, the floor measured in the same run, their ratio and the target. Byte-code is compiled first, for
 without it a start reads 1.8 times too slow (DESIGN.md section 5).
@@ -15,6 +15,9 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,11 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import engine
 import gallery
+import holding
 import listing
 import noticing
 import over_http
 import over_stdio
 import picturing
+import storing
 from rows import Row, Started, start, wall_ms
 from talking import FLOOR, OURS
 
@@ -37,25 +42,53 @@ NOTHING = (sys.executable, "-c", "")
 PACKAGES = ("kontext_server", "kontext_tools", "mcp", "mcp_types", "pydantic", "pydantic_settings", "anyio")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """Rows that are measured together: as they are quoted, and small, to see that they run."""
+
+    full: Callable[[], list[Row]]
+    small: Callable[[], list[Row]]
+
+
+TOPICS = {
+    "over_stdio": Topic(full=over_stdio.rows, small=partial(over_stdio.rows, calls=10, edits=1, job_s=0.1)),
+    "engine": Topic(
+        full=lambda: [engine.claims(), *engine.jobs()],
+        small=lambda: [
+            engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5),
+            *engine.jobs(count=5, rounds=1),
+        ],
+    ),
+    "listing": Topic(full=listing.lists, small=partial(listing.lists, images=500, rounds=3)),
+    "gallery": Topic(full=gallery.views, small=partial(gallery.views, images=200, rounds=1)),
+    "over_http": Topic(full=over_http.rows, small=partial(over_http.rows, rounds=1, lasting_s=0.2, in_flight=20)),
+    "noticing": Topic(full=noticing.rows, small=partial(noticing.rows, jobs=1, job_s=1.0)),
+    "picturing": Topic(full=picturing.rows, small=partial(picturing.rows, rounds=1, turns=1, each=1)),
+    "holding": Topic(full=holding.rows, small=partial(holding.rows, edits=2, picture_bytes=1_000_000)),
+    "storing": Topic(
+        full=lambda: [storing.submits(), *storing.reads()],
+        small=lambda: [storing.submits(rounds=1, lasting_s=0.1), *storing.reads(images=2_000, rounds=20)],
+    ),
+}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Our figures beside their floors.")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("topics", nargs="*", help=f"only these of: starts, {', '.join(TOPICS)}")
+    parser.add_argument("--rounds", type=int, default=9, help="of starts")
     parser.add_argument("--small", action="store_true", help="a small store: to see that it runs, not to quote")
     given = parser.parse_args()
-    rounds = given.rounds
+    rounds: int = given.rounds
+    measured = {"starts": partial(starts, rounds)} | {
+        name: topic.small if given.small else topic.full for name, topic in TOPICS.items()
+    }
+    if unknown := set(given.topics) - measured.keys():
+        parser.error(f"no such topic: {', '.join(sorted(unknown))}")
     _compile()
     gc.freeze()  # as the server does once it has started
     print(f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} interleaved rounds, medians (min-max)\n")
-    store = [engine.claims(waiting_rows=2_000, all_rows=3_000, rounds=5)] if given.small else [engine.claims()]
-    work = engine.jobs(count=5, rounds=1) if given.small else engine.jobs()
-    found = listing.lists(images=500, rounds=3) if given.small else listing.lists()
-    seen = gallery.views(images=200, rounds=1) if given.small else gallery.views()
-    called = over_http.rows(rounds=1, lasting_s=0.2, in_flight=20) if given.small else over_http.rows()
-    spoken = over_stdio.rows(calls=10, edits=1, job_s=0.1) if given.small else over_stdio.rows()
-    noticed = noticing.rows(jobs=1, job_s=1.0) if given.small else noticing.rows()
-    drawn = picturing.rows(rounds=1, turns=1, each=1) if given.small else picturing.rows()
-    for line in table([*starts(rounds), *spoken, *store, *work, *found, *seen, *called, *noticed, *drawn]):
+    for line in table([row for name in given.topics or measured for row in measured[name]()]):
         print(line)
 
 
