@@ -8,13 +8,16 @@ import os
 import zlib
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 from inline_snapshot import snapshot
 from PIL import Image
 
+from kontext_tools import darkroom
 from kontext_tools.errors import KontextError, SourceNotAllowed, SourceTooLarge, SourceUnreadable
 from kontext_tools.http import Http
-from kontext_tools.sources import Picture, Sources
+from kontext_tools.sources import AT_ONCE, Picture, Sources
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +57,36 @@ async def test_a_picture_in_an_allowed_folder_is_read(allowed: Path) -> None:
     picture = await reading(allowed).from_file(allowed / "cat.png")
     assert (picture.facts.media_type, picture.facts.width, picture.facts.height) == ("image/png", 8, 6)
     assert picture.facts.size_bytes == len(picture.data)
+
+
+async def test_of_many_files_at_once_most_are_not_read_before_others_are_cleaned(allowed: Path) -> None:
+    """Who waits holds a name and no bytes: a file that changes meanwhile is read as it is then."""
+    sources, file, count = reading(allowed), allowed / "cat.png", 3 * AT_ONCE
+    widths = dict[int, int]()
+    leave, held = anyio.Event(), list[bool]()
+
+    async def hold() -> None:
+        async with darkroom.slot():
+            held.append(True)
+            await leave.wait()
+
+    async def read(n: int) -> None:
+        widths[n] = (await sources.from_file(file)).facts.width
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(darkroom.AT_ONCE):
+                tasks.start_soon(hold)
+            await anyio.wait_all_tasks_blocked()
+            for n in range(count):
+                tasks.start_soon(read, n)
+            await anyio.wait_all_tasks_blocked()
+            while anyio.to_thread.current_default_thread_limiter().borrowed_tokens:
+                await anyio.wait_all_tasks_blocked()
+            file.write_bytes(png(16))
+            leave.set()
+    assert len(held) == darkroom.AT_ONCE
+    assert [widths[n] for n in range(count)] == [8] * AT_ONCE + [16] * (count - AT_ONCE)
 
 
 async def test_a_pictures_bytes_never_show_in_its_repr(allowed: Path) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import anyio
 import anyio.to_thread
 
 from kontext_tools import darkroom, data_uris, images
@@ -25,6 +26,10 @@ from kontext_tools.http import Http, Lost, Refetched, TooLarge
 from kontext_tools.images import MAX_DATA_URI_BYTES, MAX_INPUT_BYTES, ImageFacts
 
 SOURCE_FETCH_S = 20.0
+AT_ONCE = 2 * darkroom.AT_ONCE
+"""Files that are in memory and not cleaned yet: as many as are worked on, and as many that wait for their place. Of a
+hundred calls at once the others wait as names. No place of the darkroom itself is held while a file is read: a drive
+that does not answer must keep no finished picture from being archived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class Sources:
         self._roots = None if roots is None else tuple(roots)
         self._keep_metadata = keep_metadata
         self._home = home or Path.home()
+        self._in_memory = anyio.CapacityLimiter(AT_ONCE)
 
     def path_of(self, text: str) -> Path:
         """Read a path or file address, judged by its form alone.
@@ -93,11 +99,12 @@ class Sources:
             SourceUnreadable: no such file (with the nearest names), or no picture.
             SourceTooLarge: over 50 MB or 50 megapixels.
         """
-        try:
-            data = await anyio.to_thread.run_sync(lambda: self._read(path))
-        except OSError:  # a name that changes while it is followed
-            raise self.not_allowed() from None
-        return await self.cleaned(data)
+        async with self._in_memory:
+            try:
+                data = await anyio.to_thread.run_sync(lambda: self._read(path))
+            except OSError:  # a name that changes while it is followed
+                raise self.not_allowed() from None
+            return await self.cleaned(data)
 
     async def from_data_uri(self, text: str) -> Picture:
         """Read a data URI of at most 10 MB decoded. Raises `SourceUnreadable`, `SourceTooLarge`."""
@@ -154,7 +161,8 @@ class Sources:
         file = anyio.Path(temporary)
         try:
             await self._http.download(url, temporary, max_bytes=MAX_INPUT_BYTES, total_s=SOURCE_FETCH_S)
-            data = await file.read_bytes()
+            async with self._in_memory:
+                return await self.cleaned(await file.read_bytes())
         except Blocked as blocked:
             raise self._blocked(blocked) from None
         except TooLarge:
@@ -168,7 +176,6 @@ class Sources:
             ) from None
         finally:
             await file.unlink(missing_ok=True)
-        return await self.cleaned(data)
 
     async def is_alive(self, url: str) -> bool:
         """Whether one GET of an address gives a file; at most its first bytes are read."""
