@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import threading
 
 import anyio
@@ -15,6 +18,40 @@ from kontext_tools import darkroom
 from kontext_tools.darkroom import AT_ONCE, Recent
 
 pytestmark = pytest.mark.anyio
+
+
+GROWN = """
+from pathlib import Path
+import resource
+import sys
+import anyio
+from kontext_tools import darkroom
+
+def held_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+if sys.argv[1] == "worked":
+    anyio.run(darkroom.work, len, b"")
+large = b"x" * 12_000_000
+del large  # from here on the allocator would take 11 MB from its heap
+before_mb, small = held_mb(), []
+for _ in range(8):
+    large = b"x" * 11_000_000
+    small.append(b"x" * 900_000)  # lies above it
+    del large
+print(held_mb() - before_mb)
+"""
+
+
+def grown_mb(how: str) -> float:
+    """Give by how much a process has grown when 8 blocks of 11 MB were freed, each below one of 0.9 MB that was not."""
+    run = subprocess.run([sys.executable, "-c", GROWN, how], capture_output=True, text=True, timeout=60, check=True)
+    return float(run.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_large_memory_goes_back_to_the_system_once_pixels_were_worked_on() -> None:
+    assert grown_mb("not worked") > 11 > grown_mb("worked")
 
 
 async def test_no_more_than_two_pieces_of_work_are_under_way_and_all_are_done() -> None:
