@@ -39,6 +39,7 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
         "the same, no image has them all, 500 images, p50",
         "the same, each word in half of the images, never together, 500 images, p50",
         "the same, a rare word, 500 images, p50",
+        "store, words of some, beside the index's rows in a worker thread, 500 images, p50",
         "resources/list, first page, 500 images, p50",
         "resources/list, a later page, 500 images, p50",
         *(GALLERY if shutil.which("chromium") else ()),
