@@ -1,7 +1,7 @@
 """What a benchmark row is, and how a server process is measured.
 
 A figure is told beside a floor of the same run: rounds are interleaved, medians taken, noise shown as min to max.
-Nothing here asserts a time. Above: run, peers. Below: talking.
+Nothing here asserts a time. Above: run, peers, talking. Below: nothing of ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Any
 
-from talking import INITIALIZE, INITIALIZED
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "benchmark", "version": "0"},
+    },
+}
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 STARTS_WITHIN_S = 60
 ENDS_WITHIN_S = 5

@@ -1,7 +1,7 @@
 """A client over stdio that costs little: JSON lines to a server's input, its answers from its output.
 
 What this is: a server as a process, the opening of a session, and calls, one after the other or all at once. What it
-is not: a check of answers, but that a tool's call is no error. Above: rows, and what asks over stdio. Below: nothing.
+is not: a check of answers, but that a tool's call is no error. Above: what asks over stdio. Below: rows.
 """
 
 from __future__ import annotations
@@ -18,23 +18,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from rows import INITIALIZE, INITIALIZED
+
 from support.forked import Popen
 
 HERE = Path(__file__).parent
 OURS = (sys.executable, "-m", "kontext_server", "serve")
 FLOOR = (sys.executable, str(HERE / "bare_server.py"))
-
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "benchmark", "version": "0"},
-    },
-}
-INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
 @dataclass(slots=True, eq=False)
