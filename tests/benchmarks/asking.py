@@ -64,6 +64,7 @@ def load(
     *,
     clients: int,
     lasting_s: float,
+    pause_s: float = 0.0,
     meanwhile: Callable[[], None] | None = None,
 ) -> Answered:
     """Ask with so many clients at once, each its next call when its last is answered; each asks once at least.
@@ -72,20 +73,25 @@ def load(
         requests: each the server's address and a request; client `i` takes the one at `i`, round and round.
         clients: connections that are kept.
         lasting_s: no call begins after that.
+        pause_s: between an answer and the next call of the same client.
         meanwhile: called every second.
     """
-    return asyncio.run(_load(requests, clients, lasting_s, meanwhile or (lambda: None)))
+    return asyncio.run(_load(requests, clients, lasting_s, pause_s, meanwhile or (lambda: None)))
 
 
 async def _load(
-    requests: Sequence[tuple[str, bytes]], clients: int, lasting_s: float, meanwhile: Callable[[], None]
+    requests: Sequence[tuple[str, bytes]],
+    clients: int,
+    lasting_s: float,
+    pause_s: float,
+    meanwhile: Callable[[], None],
 ) -> Answered:
     answered = Answered()
     began = time.perf_counter()
     looking = asyncio.create_task(_every_second(meanwhile))
     async with asyncio.TaskGroup() as tasks:
         for i in range(clients):
-            tasks.create_task(_client(*requests[i % len(requests)], answered, began + lasting_s))
+            tasks.create_task(_client(*requests[i % len(requests)], answered, began + lasting_s, pause_s))
     answered.took_s = time.perf_counter() - began
     looking.cancel()
     return answered
@@ -97,7 +103,7 @@ async def _every_second(look: Callable[[], None]) -> None:
         look()
 
 
-async def _client(url: str, asked: bytes, answered: Answered, until: float) -> None:
+async def _client(url: str, asked: bytes, answered: Answered, until: float, pause_s: float) -> None:
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     try:
@@ -111,6 +117,8 @@ async def _client(url: str, asked: bytes, answered: Answered, until: float) -> N
             answered.waited_s.append(ended - began)
             if ended >= until:
                 return
+            if pause_s:
+                await asyncio.sleep(pause_s)
     finally:
         writer.close()
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -136,15 +137,17 @@ def flooded(*, rounds: int, lasting_s: float) -> Row:
         job = fields(hosted.server, "generate_image", {"prompt": "a lake"}, hosted.issuer.token("bob"))["job_id"]
         bobs = request(url, "get_status", {"job_id": job}, token=hosted.issuer.token("bob"))
         alices = request(url, "get_status", {"job_id": job}, token=hosted.issuer.token("alice"))
+        # As a person's own clients ask at most, or Bob would meet the limits himself.
+        bob = partial(load, [(url, bobs)], clients=1, lasting_s=lasting_s / 2, pause_s=0.02)
         for _ in range(rounds):
-            calm.append(load([(url, bobs)], clients=1, lasting_s=lasting_s / 2).percentile_ms(0.99))
+            calm.append(bob().percentile_ms(0.99))
             # In a process of its own, or Bob would wait for Alice's side of it as well.
             asking = get_context("spawn").Process(
                 target=load, args=([(url, alices)],), kwargs={"clients": CLIENTS, "lasting_s": lasting_s}
             )
             asking.start()
             time.sleep(lasting_s / 4)
-            flood.append(load([(url, bobs)], clients=1, lasting_s=lasting_s / 2).percentile_ms(0.99))
+            flood.append(bob().percentile_ms(0.99))
             asking.join()
     return Row(
         name=f"T07: p99 of one person's get_status while another floods with {CLIENTS} clients",
