@@ -1,7 +1,7 @@
 """A client that costs little: requests made once, sent again and again over kept connections, in a closed loop.
 
 What this is: the load of the rows over HTTP; beside a server of the SDK's a call of it costs a tenth. What it is not: a
-check of answers, but that each is a 200 with a result. Above: over_http, soak. Below: nothing of ours.
+check of answers, but that each is a 200 with a result. Above: over_http, soak. Below: rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from rows import percentile
 
 MODERN = "2026-07-28"
 
@@ -31,8 +33,7 @@ class Answered:
 
     def percentile_ms(self, share: float) -> float:
         """Give the wait that so large a share of the calls did not pass."""
-        waits = sorted(self.waited_s)
-        return waits[min(len(waits) - 1, int(len(waits) * share))] * 1000
+        return percentile(self.waited_s, share) * 1000
 
 
 def request(url: str, tool: str, arguments: dict[str, Any], *, token: str | None = None) -> bytes:

@@ -112,19 +112,19 @@ def start(command: Sequence[str], environment: Mapping[str, str], *, folder: Pat
         ending = threading.Timer(STARTS_WITHIN_S, _kill, [process.pid])
         ending.start()
         try:
-            _ask(process, INITIALIZE)
+            ask(process, INITIALIZE)
             wall_ms = (time.perf_counter() - began) * 1000
             cpu_ms = sum(cpu_ms_of(pid) for pid in tree_of(process.pid))
-            _say(process, INITIALIZED)
+            say(process, INITIALIZED)
             tools = _tools(process)
             memory_mb = sum(memory_mb_of(pid) for pid in tree_of(process.pid))
         except (OSError, EOFError) as lost:
-            _end(process)
+            end(process)
             errors.seek(0)
             raise NotStarted(errors.read().decode(errors="replace")) from lost
         finally:
             ending.cancel()
-            _end(process)
+            end(process)
     return Started(wall_ms=wall_ms, cpu_ms=cpu_ms, memory_mb=memory_mb, tools=tools)
 
 
@@ -151,7 +151,7 @@ def _tools(process: subprocess.Popen[bytes]) -> list[Mapping[str, Any]]:
     tools: list[Mapping[str, Any]] = []
     page: dict[str, str] = {}
     for number in range(2, 100):
-        answer = _ask(process, {"jsonrpc": "2.0", "id": number, "method": "tools/list", "params": page})
+        answer = ask(process, {"jsonrpc": "2.0", "id": number, "method": "tools/list", "params": page})
         tools += answer["tools"]
         if not answer.get("nextCursor"):
             break
@@ -159,7 +159,7 @@ def _tools(process: subprocess.Popen[bytes]) -> list[Mapping[str, Any]]:
     return tools
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a server as a client does: by the end of its input; kill one that goes on."""
     assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(OSError):
@@ -178,15 +178,17 @@ def _kill(pid: int) -> None:
             os.kill(one, signal.SIGKILL)
 
 
-def _say(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
+def say(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
+    """Write one message to a server's input."""
     assert process.stdin is not None
     process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
 
 
-def _ask(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> Any:
+def ask(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> Any:
+    """Send a request; give its result. Raises as `answer_in`."""
     assert process.stdout is not None
-    _say(process, message)
+    say(process, message)
     return answer_in(process.stdout, message["id"])
 
 

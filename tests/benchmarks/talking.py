@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from rows import INITIALIZE, INITIALIZED
+from rows import INITIALIZE, INITIALIZED, ask, end, say
 
 from support.forked import Popen
 
@@ -68,29 +68,6 @@ def talking(command: Sequence[str], environment: Mapping[str, str]) -> Generator
             yield Talk(process)
         finally:
             end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server as its client's end does."""
-    assert process.stdin is not None
-    process.stdin.close()
-    process.wait()
-
-
-def ask(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> Any:
-    """Send a request; give what it is answered."""
-    say(process, message)
-    while True:
-        answer = hear(process)
-        if answer.get("id") == message["id"]:
-            return answer
-
-
-def say(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
-    """Send a message."""
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(message).encode() + b"\n")
-    process.stdin.flush()
 
 
 def hear(process: subprocess.Popen[bytes]) -> Any:

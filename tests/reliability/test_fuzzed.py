@@ -35,7 +35,7 @@ def _known(hosted: Hosted) -> Known:
     async def made() -> tuple[str, str]:
         async with hosted.client("zoe") as client:
             job = fields_of(await call(client, "generate_image", prompt="a lake", wait_seconds=50))["job_id"]
-            refused = fields_of(await call(client, "edit_image", image="/tmp/cat.png", prompt="Make it sepia"))
+            refused = fields_of(await call(client, "edit_image", image="~/cat.png", prompt="Make it sepia"))
             return job, re.findall(r"/uploads/[\w-]+", refused["error"]["fix"])[0]
 
     secret = secret_key.kept_in(hosted.folder / "data")

@@ -23,7 +23,7 @@ form (Fetch, section 3.2), which would be refused as well; the address leaves th
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from mcp.server.auth.provider import TokenVerifier
@@ -44,9 +44,6 @@ PATH = "/keys"
 MAX_BODY_BYTES = 32_768
 """Of a form: a token and a key, and what names them."""
 log = logging.getLogger(__name__)
-
-Do = Callable[[str, Mapping[str, str]], Awaitable[str]]
-"""Does what a form asks for, for the owner who was proven; gives what is told."""
 
 
 class _Refused(Exception):

@@ -81,4 +81,5 @@ async def send_up(folder: Path, blobs: Blobs, sent: Sent, gone: Callable[[], Non
 
 def _files(folder: Path) -> Sent:
     found = sorted(path for kept in KEPT for path in (folder / kept).rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+    facts = {path.relative_to(folder).as_posix(): path.stat() for path in found}
+    return {key: (of.st_size, of.st_mtime_ns) for key, of in facts.items()}

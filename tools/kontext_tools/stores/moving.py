@@ -4,7 +4,7 @@ What this is: the rows. The file is sealed before the first one is read: a job t
 be sent by two, so that from then on no process can write there, not even one that has it open, and none can start on
 it. Then all rows go over in one transaction, counted before it ends: they are all there or none is, and it can be done
 again. What it is not: the pictures (`blobs.moving`). Above: the command line. Below: schema, sqlite_file,
-postgres_connection.
+postgres_connection, postgres_database.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
 from kontext_tools.errors import InvalidArgument, StorageBusy
 from kontext_tools.stores import records, schema
 from kontext_tools.stores.postgres_connection import WRITING, CommitLost, Connection, connected, done, migrated
+from kontext_tools.stores.postgres_database import kept
 from kontext_tools.stores.postgres_errors import translated, uncertain
 from kontext_tools.stores.sqlite_file import refuse_newer
 from kontext_tools.stores.sqlite_file import translated as translated_sqlite
@@ -142,7 +142,7 @@ def _copied(connection: Connection, db: sqlite3.Connection, owners: Mapping[str,
         into = f"COPY {table} ({', '.join(columns)}) FROM STDIN".encode()
         with connection.cursor() as cursor, cursor.copy(into) as copy:
             for row in rows:
-                values = [_kept(value) for value in row]
+                values = [kept(value) for value in row]
                 if whose is not None:
                     values[whose] = owners.get(values[whose], values[whose])
                 copy.write_row(values)
@@ -172,8 +172,3 @@ def _compared(connection: Connection, db: sqlite3.Connection) -> Moved | None:
         )
     names = list(TABLES)
     return Moved(jobs=there[names.index("jobs")], images=there[names.index("outputs")], before=True)
-
-
-def _kept(value: Any) -> Any:
-    # A text of PostgreSQL holds no NUL; where one stands it is only looked at.
-    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value

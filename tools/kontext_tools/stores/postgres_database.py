@@ -44,8 +44,8 @@ def translated(sql: str) -> tuple[str, tuple[str, ...]]:
     return _MARK.sub(mark, sql), tuple(names)
 
 
-def _kept(value: Any) -> Any:
-    # A text of PostgreSQL holds no NUL. Documents have it escaped; elsewhere it is only looked at.
+def kept(value: Any) -> Any:
+    """Give a value as PostgreSQL keeps it: its texts hold no NUL. Documents have it escaped; else it is only shown."""
     return value.replace("\x00", "\ufffd") if isinstance(value, str) and "\x00" in value else value
 
 
@@ -91,12 +91,12 @@ class PostgresDatabase:
         """Execute a statement."""
         text, names = translated(sql)
         given = [values[name] for name in names] if isinstance(values, Mapping) else values
-        return self._connection.execute(text.encode(), [_kept(value) for value in given])
+        return self._connection.execute(text.encode(), [kept(value) for value in given])
 
     def executemany(self, sql: str, values: Iterable[Sequence[Any]], /) -> object:
         """Execute a statement once for each of the values."""
         text, _ = translated(sql)
-        return self._connection.cursor().executemany(text.encode(), [[_kept(one) for one in each] for each in values])
+        return self._connection.cursor().executemany(text.encode(), [[kept(one) for one in each] for each in values])
 
     def by_index(self, name: str, /) -> str:  # noqa: ARG002  # the planner is not told
         """Give nothing: the planner chooses."""
