@@ -182,7 +182,17 @@ def build(
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
     waiting = Waiting(data_dir / "waiting")
-    archive = Archive(blobs, shelf, originals, http, clock, trash, waiting, output_dir=settings.kontext_output_dir)
+    archive = Archive(
+        blobs,
+        shelf,
+        originals,
+        http,
+        clock,
+        trash,
+        waiting,
+        output_dir=settings.kontext_output_dir,
+        preview_px=settings.preview_px,
+    )
     providers = configured(settings, http, data_dir)
     order = auto_order(list(providers), settings.kontext_provider)
     seal, make = Seal(lambda: secret(settings)), takers(settings, http)

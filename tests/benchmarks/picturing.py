@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kontext_server.app import LOCAL_OWNER, build
 from kontext_server.settings import load
-from kontext_tools import changes, images
+from kontext_tools import changes, prints
 from support.many_images import fill
 
 PREVIEW_PX = 768
@@ -44,9 +44,9 @@ def rows(*, rounds: int = 25, turns: int = 7, each: int = 10) -> list[Row]:
     before, after = photo(), photo("rocket.jpg")
     preview_ms, plain_preview_ms, report_ms, plain_report_ms = (list[float]() for _ in range(4))
     for _ in range(rounds):
-        preview_ms.append(_cpu_ms(lambda: images.preview(before, PREVIEW_PX)))
+        preview_ms.append(_cpu_ms(lambda: prints.preview(before, PREVIEW_PX)))
         plain_preview_ms.append(_cpu_ms(lambda: _encoded(_decoded(before, PREVIEW_PX))))
-        report_ms.append(_cpu_ms(lambda: changes.compare(before, after)))
+        report_ms.append(_cpu_ms(lambda: changes.compare(changes.copy_of(before), changes.copy_of(after))))
         plain_report_ms.append(_cpu_ms(lambda: _difference(before, after)))
     ours, floor = anyio.run(_stalls, turns, each)
     return [

@@ -21,7 +21,7 @@ MOST_GROWTH_BYTES = 150 << 20
 MEASURE = """
 import json, resource, sys
 from pathlib import Path
-from kontext_tools import images
+from kontext_tools import images, prints
 from kontext_tools.errors import KontextError
 
 def peak():
@@ -33,7 +33,7 @@ for path in map(Path, sys.argv[1:]):
     before = peak()
     try:
         facts = images.cleaned(data, keep_metadata=False)[1]
-        images.thumbnail(data)
+        prints.thumbnail(data)
         seen = f"{facts.media_type} {facts.width}x{facts.height}"
     except KontextError as error:
         seen = error.failure.code

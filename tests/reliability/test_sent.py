@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 
 from kontext_server.simulator.serve import Running
-from kontext_tools import images
+from kontext_tools import images, prints
 from kontext_tools.errors import SourceUnreadable
 from support import hostile
 from support.hostile import FORMS, MARKER
 from support.naming import SECRET, allowed_folder, asked, given, sent_nothing
+from support.pictures import encoded
 from support.stdio_server import connected
 
 
@@ -64,7 +65,7 @@ async def test_F06_a_secret_that_is_called_png_is_not_sent_and_a_polyglots_tail_
 def foreign() -> dict[str, bytes]:
     """Give a file of each kind that is not taken."""
     picture = Image.new("RGB", (32, 32), "teal")
-    kinds = {form: hostile.encoded(picture, form) for form in ("TIFF", "EPS", "PDF", "ICO", "BMP", "TGA", "JPEG2000")}
+    kinds = {form: encoded(picture, form) for form in ("TIFF", "EPS", "PDF", "ICO", "BMP", "TGA", "JPEG2000")}
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"
     wmf = b"\xd7\xcd\xc6\x9a" + bytes(18) + b"\x01\x00\x09\x00" + bytes(40)
     wav = b"RIFF\x24\x00\x00\x00WAVE" + bytes(40)
@@ -91,7 +92,7 @@ def test_F07_no_decoder_is_run_over_another_format(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Image, "open", never)
     looks: list[Callable[[bytes], Any]] = [lambda data: images.cleaned(data, keep_metadata=True)]
-    looks += [images.read_facts, images.upright_size, images.thumbnail]
+    looks += [images.read_facts, prints.print_of, prints.thumbnail]
     for data in kinds.values():
         for look in looks:
             with pytest.raises(SourceUnreadable):

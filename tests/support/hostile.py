@@ -5,23 +5,17 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from random import Random
 
 from PIL import Image, PngImagePlugin
 
+from support.pictures import encoded
+
 MARKER = b"PLANTED-MARKER-7f3a"
 FORMS = ("JPEG", "PNG", "WEBP", "GIF")
 _NAME = MARKER.decode()
-
-
-def encoded(picture: Image.Image, form: str, **options: object) -> bytes:
-    """Encode a picture."""
-    out = io.BytesIO()
-    picture.save(out, form, **options)
-    return out.getvalue()
 
 
 def plain(form: str = "PNG", width: int = 60, height: int = 40, colour: str = "teal") -> bytes:

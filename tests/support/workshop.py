@@ -122,6 +122,7 @@ async def workshop(
     roots: list[Path] | None = None,
     guard: Guard | None = None,
     output_dir: Path | None = None,
+    preview_px: int = 0,
     running: bool = True,
     busy_s: float = BUSY_S,
     zone: tzinfo = UTC,
@@ -138,7 +139,10 @@ async def workshop(
     sources = Sources(http, roots=roots)
     shelf, trash = Shelf(blobs), Trash(store, blobs)
     originals = Originals(store, blobs, sources, shelf)
-    archive = Archive(blobs, shelf, originals, http, clock, trash, Waiting(folder / "waiting"), output_dir=output_dir)
+    waiting = Waiting(folder / "waiting")
+    archive = Archive(
+        blobs, shelf, originals, http, clock, trash, waiting, output_dir=output_dir, preview_px=preview_px
+    )
     order = [name for name in by_name if name != "sandbox"] or list(by_name)
     caps = caps or Caps.none()
     accounts = accounts or Accounts(by_name, order=order)

@@ -19,8 +19,10 @@ from kontext_tools.errors import Billed
 from kontext_tools.guard import Guard
 from kontext_tools.http import Http
 from kontext_tools.jobs import Job, JobStatus, SendState
+from kontext_tools.output_folder import OutputFolder
 from kontext_tools.providers.base import Phase, RemoteOutput, Snapshot
 from kontext_tools.providers.core_today import CoreToday
+from kontext_tools.shelf import Shelf
 from kontext_tools.views import Call, Quote
 from support.bucket import QUICK, Held, door
 from support.scripted import OFFER, Scripted
@@ -243,12 +245,8 @@ async def test_a_finished_image_is_also_copied_to_the_operators_folder(tmp_path:
         async with workshop(tmp_path / "data", Scripted(creates=[done]), output_dir=folder) as shop:
             job = await shop.until((await shop.generate()).job.id, *ENDED)
             assert (folder / f"{job.id}-1.png").read_bytes() == png(colour="red")
-            await _copy_again(shop, job)
+            await OutputFolder(folder, Shelf(FileBlobs(tmp_path / "data"))).copy(job.id, job.outputs[0])
     assert sorted(path.name for path in folder.iterdir()) == [f"{job.id}-1-2.png", f"{job.id}-1.png"]
-
-
-async def _copy_again(shop: Workshop, job: Job) -> None:
-    await shop.archive._copy_out(job, job.outputs[0])  # pyright: ignore[reportPrivateUsage]  # nothing is overwritten
 
 
 async def test_an_operators_folder_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:

@@ -1,51 +1,21 @@
-"""Facts, delivered files and the small copies."""
+"""What may come in, and its facts."""
 
 # Pillow's signatures name numpy, which is not installed.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-import io
-import struct
 import subprocess
 import sys
-import zlib
 from functools import partial
-from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
-from PIL import Image
 
-from kontext_tools import images
-from kontext_tools.errors import Billed, ResultInvalid, SourceTooLarge, SourceUnreadable
+from kontext_tools import images, prints
+from kontext_tools.errors import Billed, SourceTooLarge, SourceUnreadable
 from kontext_tools.images import ImageFacts
-
-PHOTOS = Path(__file__).parents[1] / "photos"
-
-
-def photo(name: str) -> bytes:
-    return (PHOTOS / name).read_bytes()
-
-
-def encoded(picture: Image.Image, form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def huge_png(side: int) -> bytes:
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def red(width: int, height: int) -> Image.Image:
-    return Image.new("RGB", (width, height), (200, 30, 30))
+from support.pictures import encoded, huge_png, photo, red
 
 
 def test_importing_images_and_changes_does_not_load_pillow() -> None:
@@ -137,7 +107,7 @@ def test_a_header_that_breaks_off_is_refused(form: str) -> None:
 
 def test_a_picture_of_169_megapixels_is_refused_from_its_header() -> None:
     data = huge_png(13_000)
-    for look in (images.read_facts, partial(images.cleaned, keep_metadata=False), images.thumbnail):
+    for look in (images.read_facts, partial(images.cleaned, keep_metadata=False), prints.thumbnail):
         with pytest.raises(SourceTooLarge) as caught:
             look(data)
         assert caught.value.failure.to_dict() == snapshot(
@@ -171,107 +141,6 @@ def test_an_input_over_50_megabytes_is_refused() -> None:
             "billed": Billed.NO,
         }
     )
-
-
-def test_a_delivered_file_is_proven_and_hashed(tmp_path: Path) -> None:
-    path = tmp_path / "result"
-    path.write_bytes(photo("coffee.png"))
-    assert images.read_output(path) == images.read_facts(photo("coffee.png"))
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"<html>gone</html>",
-        photo("coffee.png")[:-4000],
-        photo("rocket.jpg")[:-4000],
-        huge_png(8_000),
-        photo("rocket.jpg") + bytes(images.MAX_OUTPUT_BYTES),
-    ],
-    ids=["html", "truncated png", "truncated jpeg", "64 megapixels", "64 MB"],
-)
-def test_a_delivered_file_that_is_no_sound_picture_is_told_as_charged(data: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "result"
-    path.write_bytes(data)
-    with pytest.raises(ResultInvalid) as caught:
-        images.read_output(path)
-    assert caught.value.failure.billed == "yes"
-    assert caught.value.failure.fix
-
-
-@pytest.mark.parametrize("name", ["chelsea.png", "coffee.png", "rocket.jpg", "grace_hopper.jpg"])
-def test_a_preview_is_a_small_upright_jpeg_without_metadata(name: str) -> None:
-    facts = images.read_facts(images.preview(photo(name), 256))
-    assert (facts.media_type, max(facts.width, facts.height)) == ("image/jpeg", 256)
-    assert b"Exif" not in images.preview(photo(name), 256)
-
-
-def test_a_preview_is_never_enlarged() -> None:
-    facts = images.read_facts(images.preview(photo("chelsea.png"), 2_000))
-    assert (facts.width, facts.height) == (451, 300)
-
-
-def test_a_preview_of_a_picture_on_its_side_is_upright() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    facts = images.read_facts(images.preview(encoded(red(400, 200), "JPEG", exif=exif), 100))
-    assert (facts.width, facts.height) == (50, 100)
-    assert images.upright_size(encoded(red(400, 200), "JPEG", exif=exif)) == (200, 400)
-
-
-def test_what_is_transparent_shows_white() -> None:
-    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
-    assert images.plain(encoded(clear, "PNG")).getpixel((5, 5)) == (255, 255, 255)
-    assert images.plain(encoded(clear, "GIF")).getpixel((5, 5)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"])
-def test_every_mode_becomes_plain_rgb_of_the_same_tone(mode: str) -> None:
-    picture = Image.new("RGB", (30, 20), (255, 255, 255)).convert(mode)
-    form = "JPEG" if mode == "CMYK" else "TIFF" if mode == "PA" else "PNG"
-    if form == "TIFF":
-        picture, form = picture.convert("P"), "PNG"
-    result = images.plain(encoded(picture, form), 10)
-    assert (result.mode, result.size) == ("RGB", (10, 7))
-    assert result.getpixel((5, 3)) == (255, 255, 255)
-
-
-def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
-    picture = Image.new("I;16", (64, 1))
-    picture.putdata([level * 1_040 for level in range(64)])
-    row = images.plain(encoded(picture, "PNG"))
-    assert [row.getpixel((x, 0)) for x in (0, 32, 63)] == snapshot([(0, 0, 0), (130, 130, 130), (255, 255, 255)])
-
-
-def test_colours_are_those_that_the_profile_means() -> None:
-    seen = images.plain(photo("rocket.jpg"))  # Adobe RGB
-    with Image.open(io.BytesIO(photo("rocket.jpg"))) as raw:
-        assert seen.getpixel((300, 100)) != raw.getpixel((300, 100))
-
-
-def test_a_broken_profile_costs_its_colours_and_not_the_picture() -> None:
-    data = encoded(red(20, 20), "PNG", icc_profile=b"no profile at all")
-    assert images.plain(data).getpixel((3, 3)) == (200, 30, 30)
-
-
-def test_a_thumbnail_is_a_webp_of_256_pixels() -> None:
-    facts = images.read_facts(images.thumbnail(photo("grace_hopper.jpg")))
-    assert (facts.media_type, facts.width, facts.height) == ("image/webp", 218, 256)
-
-
-@pytest.mark.parametrize(("count", "size"), [(1, (512, 341)), (2, (512, 168)), (3, (512, 344)), (4, (512, 344))])
-def test_a_contact_sheet_holds_one_to_four_pictures(count: int, size: tuple[int, int]) -> None:
-    sheet = images.contact_sheet([photo("coffee.png")] * count, 512)
-    facts = images.read_facts(sheet)
-    assert (facts.media_type, facts.width, facts.height) == ("image/jpeg", *size)
-
-
-def test_a_contact_sheet_keeps_each_ratio_on_white() -> None:
-    wide, tall = encoded(red(400, 100), "PNG"), encoded(red(100, 400), "PNG")
-    sheet = images.plain(images.contact_sheet([wide, tall], 400))
-    assert max(sheet.size) <= 400
-    corner = sheet.getpixel((0, 0))
-    assert isinstance(corner, tuple) and min(corner) > 250
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF"])

@@ -9,30 +9,18 @@ import io
 import struct
 import zlib
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
-from kontext_tools import images
+from kontext_tools import images, prints
 from kontext_tools.errors import KontextError, SourceUnreadable
+from support.pictures import encoded
+from support.pictures import rgb_photo as photo
 
-PHOTOS = Path(__file__).parents[1] / "photos"
 MARKER = b"PLANTED-MARKER"
-
-
-def photo(name: str) -> Image.Image:
-    with Image.open(PHOTOS / name) as picture:
-        picture.load()
-        return picture.convert("RGB")
-
-
-def encoded(picture: Image.Image, form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def opened(data: bytes) -> Image.Image:
@@ -161,7 +149,7 @@ def test_a_cmyk_jpeg_keeps_its_adobe_segment_and_its_colours() -> None:
     data = encoded(SMALL.convert("CMYK"), "JPEG", exif=planted_exif())
     clean, _ = images.cleaned(data, keep_metadata=False)
     assert b"Adobe" in clean
-    assert images.plain(clean).tobytes() == images.plain(data).tobytes()
+    assert prints.plain(clean).tobytes() == prints.plain(data).tobytes()
 
 
 def test_a_jpeg_thumbnail_in_the_jfif_segment_goes() -> None:
@@ -264,7 +252,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 @settings(max_examples=400, deadline=None)
 @given(mutated(), st.booleans())
 def test_only_our_own_errors_escape_over_mutated_pictures(data: bytes, keep_metadata: bool) -> None:
-    for look in (images.read_facts, images.thumbnail):
+    for look in (images.read_facts, prints.thumbnail):
         with suppress(KontextError):
             look(data)
     with suppress(KontextError):

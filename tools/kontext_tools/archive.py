@@ -1,7 +1,8 @@
 """The archive: finished pictures on their way into the blobs.
 
 What this is: finished outputs become files before any row says so, and what an edit changed is measured. What it is
-not: states or leases (`finishing`). Above: finishing. Below: originals, shelf, http, blobs, images, changes.
+not: states or leases (`finishing`). Above: finishing. Below: originals, shelf, http, blobs, output_folder,
+changes, delivered, prints.
 
 Outputs die in minutes at some hosts, so they come first: stream to a temporary file, limits, magic bytes, decode,
 sha-256, fsync, rename, fsync of the folder, and then the row.
@@ -9,31 +10,32 @@ sha-256, fsync, rename, fsync of the folder, and then the row.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 
-from kontext_tools import changes, darkroom, images, provenance, tracing
+from kontext_tools import changes, darkroom, delivered, provenance, tracing
 from kontext_tools.blobs import keys
 from kontext_tools.blobs.base import Blobs, storage_failure
 from kontext_tools.changes import Change
 from kontext_tools.clocks import Clock
+from kontext_tools.delivered import Delivered
 from kontext_tools.errors import Billed, Failure, KontextError, ResultExpired, ResultInvalid, StorageBusy, StorageFull
 from kontext_tools.guard import Blocked
 from kontext_tools.http import Http, Lost, Refetched, TooLarge
-from kontext_tools.images import MAX_OUTPUT_BYTES, ImageFacts
+from kontext_tools.images import MAX_OUTPUT_BYTES
 from kontext_tools.jobs import Job, Output, Send, Source
 from kontext_tools.originals import Originals
+from kontext_tools.output_folder import OutputFolder
+from kontext_tools.prints import Print
 from kontext_tools.providers.base import RemoteOutput
 from kontext_tools.shelf import Shelf
 from kontext_tools.stores.base import JobNews
 from kontext_tools.trash import Trash
 from kontext_tools.waiting import Waiting
-
-log = logging.getLogger(__name__)
 
 
 class _Expired(Exception):
@@ -98,7 +100,9 @@ class Archive:
         waiting: Waiting,
         *,
         output_dir: Path | None = None,
+        preview_px: int = 0,
     ) -> None:
+        """Take what it needs; of each picture a preview is made whose longest side is `preview_px`, 0 for none."""
         self._blobs = blobs
         self._shelf = shelf
         self._originals = originals
@@ -106,7 +110,8 @@ class Archive:
         self._clock = clock
         self._trash = trash
         self._waiting = waiting
-        self._output_dir = output_dir
+        self._output_folder = None if output_dir is None else OutputFolder(output_dir, shelf)
+        self._preview_px = preview_px
 
     async def sweep(self) -> None:
         """Remove what dead processes left half-written, or half deleted."""
@@ -181,7 +186,8 @@ class Archive:
                     with tracing.part("kontext.download", n):
                         await self._receive(remote, temporary)
                 with tracing.part("kontext.decode", n):
-                    facts = await self._proven(remote, temporary, job.id, n)
+                    came = await self._proven(remote, temporary, job.id, n)
+                    facts = came.facts
                     tracing.note_bytes(facts.size_bytes)
                 key = keys.image(job.id, n, facts.extension)
                 if self._blobs.path(key) is None:  # it goes to other machines
@@ -193,20 +199,24 @@ class Archive:
                 temporary.unlink(missing_ok=True)
             seed = remote.seed if remote.seed is not None else send.sent_seed
             output = Output(n=n, facts=facts, blob=key, seed=seed, remote_url=remote.url)
+            if came.preview is not None:
+                self._shelf.previewed(facts, self._preview_px, came.preview)
             source = await self._originals.copy(job)
-            change = await self._change(source, output)
+            change = await self._change(source, came.copy)
             beside = provenance.facts(job, send, output, source=source, change=change, kept_at=self._clock.now())
             await self._blobs.write(keys.facts(job.id, n), beside)
         except (StorageFull, StorageBusy) as later:
             paid = Billed.NO if send.price.amount == 0 else Billed.YES
             waits_at = await anyio.to_thread.run_sync(self._waiting.settle, job.id, n)
             raise _NotNow(replace(later.failure, billed=paid, job_id=job.id), waits_at) from later
-        await self._copy_out(job, output)
+        if self._output_folder is not None:
+            await self._output_folder.copy(job.id, output)
         return output, change
 
-    async def _proven(self, remote: RemoteOutput, temporary: Path, job_id: str, n: int) -> ImageFacts:
+    async def _proven(self, remote: RemoteOutput, temporary: Path, job_id: str, n: int) -> Delivered:
+        prove = partial(delivered.proven, temporary, copy_px=changes.COPY_PX, preview_px=self._preview_px)
         try:
-            return await darkroom.work(images.read_output, temporary)
+            return await darkroom.work(prove)
         except ResultInvalid as invalid:
             # What waited and is whole no more is fetched anew.
             await anyio.to_thread.run_sync(self._waiting.drop, job_id, n)
@@ -234,43 +244,16 @@ class Archive:
         except OSError as error:
             raise storage_failure(error) from error
 
-    async def _change(self, source: Source | None, output: Output) -> Change | None:
-        if source is None or source.blob is None or source.facts is None:
+    async def _change(self, source: Source | None, after: Print | None) -> Change | None:
+        if source is None or source.blob is None or source.facts is None or after is None:
             return None
         try:
             async with darkroom.slot():
-                before = await self._shelf.read(source.blob, source.facts)
-                after = await self._shelf.read(output.blob, output.facts)
+                data = await self._shelf.read(source.blob, source.facts)
+                before = await anyio.to_thread.run_sync(changes.copy_of, data)
                 return await anyio.to_thread.run_sync(changes.compare, before, after)
         except KontextError:
             return None
-
-    async def _copy_out(self, job: Job, output: Output) -> None:
-        """Copy a finished image to the operator's folder under a readable name; nothing is overwritten."""
-        if self._output_dir is None:
-            return
-        try:
-            data = await self._shelf.read(output.blob, output.facts)
-        except KontextError as error:
-            log.warning("the copy to KONTEXT_OUTPUT_DIR failed: %s", error.failure.code)
-            return
-        folder, stem, suffix = self._output_dir, f"{job.id}-{output.n}", f".{output.facts.extension}"
-
-        def copy() -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            for attempt in range(100):
-                target = folder / f"{stem}{f'-{attempt + 1}' if attempt else ''}{suffix}"
-                try:
-                    with target.open("xb") as out:
-                        out.write(data)
-                    return
-                except FileExistsError:
-                    continue
-
-        try:
-            await anyio.to_thread.run_sync(copy)
-        except OSError as error:
-            log.warning("the copy to KONTEXT_OUTPUT_DIR failed: %s", error.strerror)
 
 
 def _format_warnings(job: Job, outputs: Sequence[Output]) -> list[str]:

@@ -1,9 +1,9 @@
 """What an edit changed: so that an agent that sees no picture can judge.
 
 What this is: facts measured on two small copies: the share of pixels that changed, where they lie, how sharp
-the result is beside the source. The same pictures always give the same facts. `compare` decodes, so callers
+the result is beside the source. The same pictures always give the same facts. `compare` works on pixels, so callers
 run it in a worker thread. What it is not: a verdict; the model often frames anew, and six pixels of shift
-already change a fifth of a photograph. Above: jobs, studio. Below: images, pixels.
+already change a fifth of a photograph. Above: jobs, archive. Below: prints.
 """
 
 # Pillow's signatures name numpy, which is not installed.
@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kontext_tools.images import plain, upright_size
+from kontext_tools.prints import Print, print_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
 COPY_PX = 256
+"""Longest side of what is measured on."""
 THRESHOLD = 14
 """Of 255, after a 3 x 3 blur: above what saving a photograph as JPEG again changes."""
 DEGRADED_BELOW = 0.8
@@ -84,19 +85,16 @@ class Change:
         return cls(**data)
 
 
-def compare(before: bytes, after: bytes) -> Change:
-    """Measure what an edit changed, on copies with 256 pixels on the longest side.
+def copy_of(data: bytes) -> Print:
+    """Decode a picture and make the copy that is measured on. Raises as `print_of`."""
+    return print_of(data, COPY_PX)
 
-    Args:
-        before: the source as it was sent.
-        after: the result.
 
-    Raises:
-        SourceUnreadable, SourceTooLarge: one of them is no picture within the limits.
-    """
+def compare(before: Print, after: Print) -> Change:
+    """Measure what an edit changed, on what `copy_of` gave of the source as it was sent, and of the result."""
     from PIL import Image, ImageChops, ImageFilter
 
-    old, new = plain(before, COPY_PX), plain(after, COPY_PX)
+    old, new = before.image, after.image
     if new.size != old.size:
         new = new.resize(old.size, Image.Resampling.LANCZOS)
     blur = ImageFilter.BoxBlur(1)
@@ -105,7 +103,7 @@ def compare(before: bytes, after: bytes) -> Change:
     largest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     changed = _without_specks(largest.point([255 if level > THRESHOLD else 0 for level in range(256)]))
     share = changed.histogram()[255] / (changed.width * changed.height)
-    sizes = ["x".join(map(str, upright_size(data))) for data in (before, after)]
+    sizes = [f"{one.width}x{one.height}" for one in (before, after)]
     return Change(
         percent=round(100 * share, 1),
         where=_where(changed),

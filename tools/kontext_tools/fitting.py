@@ -1,7 +1,7 @@
 """Several pictures as JPEGs that together stay under a number of bytes.
 
 What this is: quality first, then size, lowered for all alike until they fit. Synchronous: callers run it in a worker
-thread. Above: gallery. Below: images, pixels.
+thread. Above: gallery. Below: pixels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fit(pictures: Sequence[Image.Image], longest_px: int, most_bytes: int) -> Fi
     """Encode RGB pictures, at quality 85 where they fit.
 
     Args:
-        pictures: as `images.plain` gave them.
+        pictures: as `prints.plain` gave them.
         longest_px: their longest side at most; the size that is lowered.
         most_bytes: of all together.
     """

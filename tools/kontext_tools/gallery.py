@@ -2,7 +2,7 @@
 
 What this is: everything that reads images and changes nothing. What it is not: the reading of a search (`finding`) or
 of a reference (`inputs`), nor what a model sees of it (`kontext_server.surface`). Above: studio. Below: finding,
-lineage, fitting, inputs, shelf, stores.base.
+lineage, fitting, inputs, prints, shelf, stores.base.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from kontext_tools import darkroom, images
+from kontext_tools import darkroom, prints
 from kontext_tools.clocks import Clock
-from kontext_tools.darkroom import Recent
 from kontext_tools.errors import NotFound, ResultInvalid
 from kontext_tools.finding import Search, cursor_of, parse_cursor, readings
 from kontext_tools.fitting import Fitted, fit
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_RELATIVES = 200
-MOST_PREVIEW_BYTES = 8_000_000
-"""A preview of 1,024 px is some 100 kB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,6 @@ class Gallery:
         self._shelf = shelf
         self._clock = clock
         self._zone = zone
-        self._previews = Recent(MOST_PREVIEW_BYTES)
 
     async def find_images(self, owner: str, search: Search, *, limit: int, cursor: str = "") -> Finds:
         """Give a page of the owner's images that a search means, newest first.
@@ -130,23 +126,12 @@ class Gallery:
     async def preview(self, job: Job, longest_px: int) -> bytes | None:
         """Give one JPEG of a job's images, several on a contact sheet; `None` where there is none to show."""
         pictures = shown(job)
-        return await self._sheet([(one.blob, one.facts) for one in pictures], longest_px) if pictures else None
+        return await self._shelf.preview([(one.blob, one.facts) for one in pictures], longest_px) if pictures else None
 
     async def preview_of(self, owner: str, text: str, longest_px: int) -> bytes:
         """Give a JPEG of an own image. Raises `UnknownRef`, `ResultInvalid`."""
         picture = await self.picture(owner, text)
-        return await self._sheet([(picture.blob, picture.facts)], longest_px)
-
-    async def _sheet(self, kept: Sequence[tuple[str, ImageFacts]], longest_px: int) -> bytes:
-        """Give pictures as one JPEG. A job is asked for again and again: one that was made lately is not made anew."""
-        async with darkroom.slot():
-            pictures = [await self._shelf.read(key, facts) for key, facts in kept]
-            made_of = (longest_px, *(facts.sha256 for _, facts in kept))
-            made = self._previews.get(made_of)
-            if made is None:
-                made = await anyio.to_thread.run_sync(images.contact_sheet, pictures, longest_px)
-                self._previews.put(made_of, made)
-        return made
+        return await self._shelf.preview([(picture.blob, picture.facts)], longest_px)
 
     async def lineage(self, owner: str, text: str) -> Lineage:
         """Give what an image was made from, and what was made from it.
@@ -179,7 +164,7 @@ class Gallery:
                 data = await self._shelf.read(picture.blob, picture.facts)
             except ResultInvalid:
                 return None
-            return await anyio.to_thread.run_sync(images.plain, data, longest_px)
+            return await anyio.to_thread.run_sync(prints.plain, data, longest_px)
 
 
 def _ref(text: str) -> Ref:

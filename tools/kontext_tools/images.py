@@ -1,23 +1,22 @@
 """Image: bytes and their facts.
 
 What this is: what may come in (four formats, 50 MB, 50 megapixels), made harmless without a loss where that
-is possible; what came back, proven to be a picture; and the small copies that people and models look at. All
-of it is synchronous and some takes a second: callers run it in a worker thread. What it is not: where bytes
-come from (`sources`) or are kept (`blobs`), nor Pillow itself (`pixels`, loaded on first use). Above:
-everything that knows a picture. Below: trimming, pixels, formats, errors.
+is possible. All of it is synchronous and some takes a second: callers run it in a worker thread. What it is not:
+where bytes come from (`sources`) or are kept (`blobs`), what came back (`delivered`) or small copies (`prints`), nor
+Pillow itself (`pixels`, loaded on first use). Above: everything that knows a picture. Below: trimming, pixels,
+formats, errors.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kontext_tools.errors import Billed, ResultInvalid, SourceTooLarge, SourceUnreadable
-from kontext_tools.formats import EXTENSIONS, GIF, JPEG, PNG, WEBP, orientation_of, sniff, upright_exif
+from kontext_tools.errors import SourceTooLarge, SourceUnreadable
+from kontext_tools.formats import EXTENSIONS, GIF, PNG, orientation_of, sniff, upright_exif
 from kontext_tools.formats import INPUT_MEDIA_TYPES as INPUT_MEDIA_TYPES
 from kontext_tools.formats import MAX_PIXELS as MAX_PIXELS
 from kontext_tools.trimming import Malformed, Trimmed, trim
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 MAX_INPUT_BYTES = 50_000_000
 MAX_DATA_URI_BYTES = 10_000_000
 MAX_OUTPUT_BYTES = 64_000_000
-
-_SNIFF_BYTES = 16
-_HASH_BLOCK_BYTES = 1 << 20
+SNIFF_BYTES = 16
 _EXPORT = "Export it as PNG, JPEG, WebP or GIF and pass the exported picture."
 
 
@@ -107,93 +104,9 @@ def cleaned(data: bytes, *, keep_metadata: bool) -> tuple[bytes, ImageFacts]:
         return clean, _facts(clean, media_type, trim(clean, media_type).data)
 
 
-def read_output(path: Path) -> ImageFacts:
-    """Prove that a delivered file is a sound picture, and read its facts; the hash is streamed.
-
-    Raises:
-        ResultInvalid: no picture of ours, over 64 MB or 50 megapixels, truncated or broken. Told as charged.
-    """
-    from kontext_tools import pixels
-
-    size_bytes, sha256, head = _hashed(path)
-    if size_bytes > MAX_OUTPUT_BYTES:
-        raise _invalid_result(f"is {size_bytes / 1e6:.1f} MB, over the 64 MB that are kept")
-    media_type = sniff(head)
-    if media_type is None:
-        raise _invalid_result("is neither PNG, JPEG, WebP nor GIF")
-    try:
-        with pixels.opened(path, media_type) as image:
-            width, height = image.size
-            image.load()
-    except pixels.TooManyPixels:
-        raise _invalid_result("has more than 50 megapixels") from None
-    except pixels.Unreadable:
-        raise _invalid_result("is truncated or broken") from None
-    return ImageFacts(media_type=media_type, width=width, height=height, size_bytes=size_bytes, sha256=sha256)
-
-
-def preview(data: bytes, longest_px: int) -> bytes:
-    """Make a JPEG (quality 85) for the eye: upright, sRGB, on white, no metadata, never enlarged.
-
-    Args:
-        data: a picture.
-        longest_px: its longest side at most.
-
-    Raises:
-        SourceUnreadable, SourceTooLarge: as `cleaned`.
-    """
-    return _jpeg(plain(data, longest_px))
-
-
-def thumbnail(data: bytes, longest_px: int = 256) -> bytes:
-    """Make a small WebP (quality 80), otherwise as `preview`."""
-    from kontext_tools import pixels
-
-    return pixels.encoded(plain(data, longest_px), WEBP, quality=80, method=2)
-
-
-def contact_sheet(pictures: Sequence[bytes], longest_px: int) -> bytes:
-    """Put pictures on one white JPEG sheet (quality 85): two side by side, more in a grid as wide as high.
-
-    Args:
-        pictures: one or more, in the order of their numbers (a plan has up to 20); one is the same as `preview`.
-        longest_px: the sheet's longest side at most.
-
-    Raises:
-        SourceUnreadable, SourceTooLarge: as `cleaned`.
-    """
-    from kontext_tools import pixels
-
-    if len(pictures) == 1:
-        return preview(pictures[0], longest_px)
-    return _jpeg(pixels.sheet([plain(data, longest_px) for data in pictures], longest_px))
-
-
-def plain(data: bytes, longest_px: int | None = None) -> Image.Image:
-    """Decode a picture to upright sRGB on white, for those who work on pixels.
-
-    Args:
-        data: a picture.
-        longest_px: its longest side at most; `None` leaves it as it is.
-
-    Raises:
-        SourceUnreadable, SourceTooLarge: as `cleaned`.
-    """
-    from kontext_tools import pixels
-
-    with _opened(data) as (image, orientation):
-        return pixels.rgb(image, orientation, longest_px)
-
-
-def upright_size(data: bytes) -> tuple[int, int]:
-    """Give width and height in pixels as the picture is seen, from its header. Raises as `cleaned`."""
-    with _opened(data) as (image, orientation):
-        return (image.height, image.width) if orientation >= 5 else image.size
-
-
 @contextmanager
-def _opened(data: bytes) -> Generator[tuple[Image.Image, int]]:
-    """Open a picture, not decoded, with its EXIF orientation."""
+def opened(data: bytes) -> Generator[tuple[Image.Image, int]]:
+    """Open a picture, not decoded, with its EXIF orientation. Raises as `cleaned`."""
     from kontext_tools import pixels
 
     media_type = _sniffed(data)
@@ -201,12 +114,6 @@ def _opened(data: bytes) -> Generator[tuple[Image.Image, int]]:
         bare = trim(data, media_type)
         with pixels.opened(bare.data, media_type) as image:
             yield image, orientation_of(bare.exif)
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    from kontext_tools import pixels
-
-    return pixels.encoded(image, JPEG, quality=85, optimize=True)
 
 
 def _sendable(
@@ -246,7 +153,7 @@ def _accepted(data: bytes) -> str:
 
 
 def _sniffed(data: bytes) -> str:
-    media_type = sniff(data[:_SNIFF_BYTES])
+    media_type = sniff(data[:SNIFF_BYTES])
     if media_type is None:
         what = "is empty" if not data else "is not a PNG, JPEG, WebP or GIF picture"
         raise SourceUnreadable(f"The image {what}; nothing was sent.", fix=_EXPORT, field="image")
@@ -272,22 +179,3 @@ def _taught() -> Generator[None]:
             fix=f"Open it in an image program. {_EXPORT}",
             field="image",
         ) from None
-
-
-def _hashed(path: Path) -> tuple[int, str, bytes]:
-    """Stream a file: its size, its hash, its first bytes."""
-    digest, size_bytes, head = hashlib.sha256(), 0, b""
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            head = head or block[:_SNIFF_BYTES]
-            digest.update(block)
-            size_bytes += len(block)
-    return size_bytes, digest.hexdigest(), head
-
-
-def _invalid_result(what: str) -> ResultInvalid:
-    return ResultInvalid(
-        f"The provider finished, and may have charged, but what it delivered {what}.",
-        fix="Ask a person to look at the job at the provider; a new call is charged again.",
-        billed=Billed.YES,
-    )

@@ -29,6 +29,9 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 PILLOW_NAMES = {JPEG: "JPEG", PNG: "PNG", WEBP: "WEBP", GIF: "GIF"}
 WHITE = (255, 255, 255)
 SHEET_GAP_PX = 8
+FAIR_GAP = 3
+"""So many times as large as wanted is what a cheap scaling may leave for the fair one: less is softer to the eye, and
+read as sharper by a measure (Pillow's documentation of `reducing_gap`; at 2 a JPEG of 1024 px was off by 0.03)."""
 
 _TURNS = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
@@ -146,7 +149,7 @@ def rgb(image: Image.Image, orientation: int, longest_px: int | None = None) -> 
     """
     icc_profile = image.info.get("icc_profile")
     if longest_px is not None:
-        image.draft(None, (2 * longest_px, 2 * longest_px))
+        image.draft(None, (FAIR_GAP * longest_px, FAIR_GAP * longest_px))
     plain = eight_bit(image)
     if longest_px is not None:
         plain = fitted(plain, longest_px, longest_px)
@@ -159,7 +162,7 @@ def fitted(image: Image.Image, width_px: int, height_px: int) -> Image.Image:
     if scale >= 1:
         return image
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=FAIR_GAP)
 
 
 def sheet(pictures: Sequence[Image.Image], longest_px: int) -> Image.Image:

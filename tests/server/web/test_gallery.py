@@ -22,7 +22,7 @@ from kontext_server.surface import studio_page
 from kontext_server.surface.resources import Content, Resources
 from kontext_server.web.door import Door
 from kontext_server.web.gallery import routes, within_walls
-from kontext_tools import images
+from kontext_tools import prints
 from kontext_tools.edits import Edit
 from kontext_tools.errors import InvalidArgument, KontextError, StorageBusy
 from kontext_tools.images import read_facts
@@ -165,7 +165,7 @@ async def test_a_picture_that_the_browser_has_is_neither_read_nor_computed(
         def never(*_: Any) -> bytes:
             raise AssertionError
 
-        monkeypatch.setattr(images, "preview", never)
+        monkeypatch.setattr(prints, "preview", never)
         monkeypatch.setattr(Resources, "content", never)
         had = [await read(client, f"kontext://images/{job}/1{form}", if_none_match=tag) for form, tag in tags.items()]
     assert [each.status_code for each in had] == [304, 304]

@@ -5,32 +5,23 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageStat
 
-from kontext_tools import images
-from kontext_tools.changes import compare
+from kontext_tools import images, prints
 from kontext_tools.edits import ASPECT_RATIOS, MATCH_INPUT, RATIOS
 from kontext_tools.errors import SourceUnreadable
 from kontext_tools.providers.landscape import SIZES_PX
 from kontext_tools.providers.painting import chosen_brushes, generated, painted, quoted_texts
+from support.pictures import compared, encoded, photo
 
-PHOTOS = Path(__file__).parents[2] / "photos"
-CAT = (PHOTOS / "chelsea.png").read_bytes()
-CUP = (PHOTOS / "coffee.png").read_bytes()
-
-
-def encoded(picture: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
+CAT = photo("chelsea.png")
+CUP = photo("coffee.png")
 
 
 def edit(data: bytes, prompt: str, *, ratio: str = MATCH_INPUT, seed: int = 7, output_format: str = "png") -> bytes:
@@ -38,7 +29,7 @@ def edit(data: bytes, prompt: str, *, ratio: str = MATCH_INPUT, seed: int = 7, o
 
 
 def means(data: bytes) -> list[float]:
-    return ImageStat.Stat(images.plain(data)).mean
+    return ImageStat.Stat(prints.plain(data)).mean
 
 
 @pytest.mark.parametrize(
@@ -106,7 +97,7 @@ def test_quoted_words_are_written_unless_they_are_to_go(prompt: str, texts: list
 )
 def test_every_edit_is_visible_and_keeps_the_size(prompt: str) -> None:
     result = edit(CAT, prompt)
-    change = compare(CAT, result)
+    change = compared(CAT, result)
     assert change.where != "nowhere"
     assert change.percent > 2
     assert change.resized is None
@@ -123,19 +114,19 @@ def test_colours_and_tones_move_the_way_the_words_say() -> None:
 
 
 def test_black_and_white_has_no_colour() -> None:
-    picture = images.plain(edit(CAT, "grayscale")).crop((0, 40, 451, 300))
+    picture = prints.plain(edit(CAT, "grayscale")).crop((0, 40, 451, 300))
     pixels = {picture.getpixel((x, y)) for x in range(0, 451, 9) for y in range(0, 260, 9)}
     assert all(isinstance(pixel, tuple) and len(set(pixel)) == 1 for pixel in pixels)
 
 
 def test_text_is_drawn_at_the_bottom_centre() -> None:
     plain, written = edit(CUP, "brighter"), edit(CUP, "brighter, write 'Good morning'")
-    assert compare(plain, written).where == "bottom"
+    assert compared(plain, written).where == "bottom"
 
 
 def test_a_long_text_is_wrapped_and_stays_within_the_picture() -> None:
     plain, written = edit(CUP, "brighter"), edit(CUP, f"brighter, write '{'many words ' * 15}'")
-    change = compare(plain, written)
+    change = compared(plain, written)
     assert change.where in ("bottom", "bottom half")
 
 
@@ -159,8 +150,8 @@ def test_the_ratio_is_cropped_from_the_centre(ratio: str) -> None:
 
 
 def test_a_crop_alone_adds_no_grade() -> None:
-    cropped = images.plain(edit(CUP, "crop it please", ratio="1:1"))
-    assert cropped.getpixel((10, 200)) == images.plain(CUP).getpixel((110, 200))
+    cropped = prints.plain(edit(CUP, "crop it please", ratio="1:1"))
+    assert cropped.getpixel((10, 200)) == prints.plain(CUP).getpixel((110, 200))
 
 
 def test_no_side_is_longer_than_1568_pixels() -> None:
@@ -176,7 +167,7 @@ def test_a_generation_has_the_size_that_the_model_gives(ratio: str) -> None:
 
 def test_colour_words_choose_the_colours_of_a_generation() -> None:
     for word, channel in (("red", 0), ("green", 1), ("blue", 2)):
-        top = images.plain(generated(f"a {word} sky", "1:1", 4, "png")).crop((0, 0, 700, 60))
+        top = prints.plain(generated(f"a {word} sky", "1:1", 4, "png")).crop((0, 0, 700, 60))
         shares = ImageStat.Stat(top).mean
         assert max(range(3), key=lambda n: shares[n]) == channel
 
@@ -194,14 +185,14 @@ def test_only_quoted_words_are_rendered_in_a_generation() -> None:
 
 def test_every_output_bears_the_mark_in_a_corner() -> None:
     for data in (edit(CUP, "brighter"), generated("hills", "3:2", 1, "png")):
-        picture = images.plain(data)
+        picture = prints.plain(data)
         corner = picture.crop((int(picture.width * 0.85), 0, picture.width, int(picture.height * 0.08)))
         colours = {colour for _, colour in corner.getcolors(1 << 20) or []}
         assert (34, 32, 40) in colours
 
 
 def test_nothing_is_written_beside_the_pixels() -> None:
-    tagged = encoded(images.plain(CAT), icc_profile=None, exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00")
+    tagged = encoded(prints.plain(CAT), icc_profile=None, exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00")
     for output_format in ("png", "jpg"):
         result = edit(tagged, "warmer", output_format=output_format)
         assert images.cleaned(result, keep_metadata=False)[0] == result
@@ -209,7 +200,7 @@ def test_nothing_is_written_beside_the_pixels() -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
 def test_every_mode_of_source_is_painted(mode: str) -> None:
-    source = Image.new("I;16", (60, 40), 40_000) if mode == "I;16" else images.plain(CAT).resize((60, 40)).convert(mode)
+    source = Image.new("I;16", (60, 40), 40_000) if mode == "I;16" else prints.plain(CAT).resize((60, 40)).convert(mode)
     facts = images.read_facts(edit(encoded(source, "JPEG" if mode == "CMYK" else "PNG"), "watercolour"))
     assert (facts.width, facts.height) == (60, 40)
 

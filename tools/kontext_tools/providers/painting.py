@@ -3,7 +3,7 @@
 What this is: prompt, picture and seed in, encoded picture out; the same bytes for the same three. Effects
 follow each other in the order of their words. What it is not: understanding. A prompt without a known word
 gets a gentle grade, and nothing is drawn that was not quoted. Every output bears a small mark. It takes up to
-a second of a worker thread. Importing it loads Pillow. Above: sandbox. Below: brushes, landscape, images,
+a second of a worker thread. Importing it loads Pillow. Above: sandbox. Below: brushes, landscape, prints,
 pixels.
 """
 
@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kontext_tools.edits import MATCH_INPUT
 from kontext_tools.formats import JPEG, PNG
-from kontext_tools.images import plain
 from kontext_tools.pixels import encoded
+from kontext_tools.prints import plain
 from kontext_tools.providers import brushes
 from kontext_tools.providers.brushes import Brush
 from kontext_tools.providers.landscape import landscape

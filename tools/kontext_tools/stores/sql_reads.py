@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from kontext_tools.budget import Unit, from_nano
 from kontext_tools.images import ImageFacts
@@ -21,17 +22,11 @@ DRIVEN = (f"state IN {ACTIVE}", "searched = 1")
 """The sends that the engine has to do with, as conditions that are each an index's own: joined by OR none is used."""
 
 
-def output_from(row: Sequence[object]) -> Output:
-    """Read the columns `OUTPUT`."""
+def output_from(row: Sequence[Any]) -> Output:
+    """Read the columns `OUTPUT`; STRICT tables hold what their columns say."""
     n, blob, media_type, width, height, size_bytes, sha256, seed, remote_url = row
-    facts = {"media_type": media_type, "width": width, "height": height, "size_bytes": size_bytes}
-    return Output(
-        n=n,  # pyright: ignore[reportArgumentType]  # STRICT tables hold what their columns say
-        facts=ImageFacts(**facts, sha256=sha256),  # pyright: ignore[reportArgumentType]  # the same
-        blob=str(blob),
-        seed=seed,  # pyright: ignore[reportArgumentType]  # the same
-        remote_url=remote_url,  # pyright: ignore[reportArgumentType]  # the same
-    )
+    facts = ImageFacts(media_type=media_type, width=width, height=height, size_bytes=size_bytes, sha256=sha256)
+    return Output(n=n, facts=facts, blob=blob, seed=seed, remote_url=remote_url)
 
 
 def sends_of(db: Database, job_id: str, *, but: int = 0) -> tuple[Send, ...]:
