@@ -7,16 +7,17 @@ which place wins (`settings`). Above: settings, clients, doctor, cli. Below: set
 from __future__ import annotations
 
 import os
-import tomllib
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from kontext_server.setting_names import slip_in_file
 from kontext_server.setting_values import is_unfilled
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 class SettingError(Exception):
@@ -94,6 +95,8 @@ def config_file() -> Path:
 
 
 def _toml(path: Path | Traversable) -> dict[str, Any]:
+    import tomllib
+
     # Windows' editors put a mark before the first character of a UTF-8 file.
     return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 

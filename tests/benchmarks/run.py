@@ -33,11 +33,11 @@ import over_stdio
 import picturing
 import storing
 from rows import Row, Started, start, wall_ms
-from talking import FLOOR, OURS
+from talking import FLOOR, KONTEXT, OURS
 
 from support.built import needed
 
-HELP = (sys.executable, "-m", "kontext_server", "--help")
+HELP = (KONTEXT, "--help")
 NOTHING = (sys.executable, "-c", "")
 PACKAGES = ("kontext_server", "kontext_tools", "mcp", "mcp_types", "pydantic", "pydantic_settings", "anyio")
 

@@ -23,7 +23,9 @@ from rows import INITIALIZE, INITIALIZED, ask, end, say
 from support.forked import Popen
 
 HERE = Path(__file__).parent
-OURS = (sys.executable, "-m", "kontext_server", "serve")
+KONTEXT = str(Path(sys.executable).with_name("kontext"))
+"""As a client's entry names it; a start as a module reads some 10 ms slower."""
+OURS = (KONTEXT, "serve")
 FLOOR = (sys.executable, str(HERE / "bare_server.py"))
 
 

@@ -6,7 +6,6 @@ Above: sources. Below: quoting.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -104,5 +103,7 @@ def nearest_names(folder: Path, name: str) -> list[str]:
         ]
     except OSError:
         return []
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, n=3, cutoff=0.3)
     return near or sorted(names)[:3]

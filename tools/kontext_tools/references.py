@@ -6,7 +6,6 @@ owner's jobs (`stores`). Above: studio, surface. Below: nothing.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -102,4 +101,6 @@ def nearest(text: str, candidates: Iterable[str], *, count: int = 3) -> list[str
 
     Of a long text only the beginning is looked at: a megabyte would take seconds and a hundred times its memory.
     """
-    return difflib.get_close_matches(text[:_MOST_CHARS].strip().lower(), list(candidates), n=count, cutoff=0.0)
+    from difflib import get_close_matches
+
+    return get_close_matches(text[:_MOST_CHARS].strip().lower(), list(candidates), n=count, cutoff=0.0)

@@ -8,7 +8,6 @@ is never repeated in a refusal. Above: tools, cli. Below: arguments, errors.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -121,7 +120,9 @@ def _choice(parameter: Parameter, value: Any) -> str:
     text = parameter.spellings.get(text, text)
     if text in parameter.choices:
         return text
-    near = difflib.get_close_matches(text, parameter.choices, n=1, cutoff=0.3)
+    from difflib import get_close_matches
+
+    near = get_close_matches(text, parameter.choices, n=1, cutoff=0.3)
     example = parameter.closest(text) or next(iter(near), parameter.choices[0])
     raise _wrong(
         parameter,
@@ -199,8 +200,10 @@ def _unknown_name(name: str, by_name: Mapping[str, Parameter]) -> InvalidArgumen
     # No name is so long: a longer one is like none of them, and looking through it would take its time and memory.
     begun = name[:MAX_NAME_CHARS].lower()
     # A name within a longer one is found among the published names; of the hosts' names only slips of the pen count.
-    near = difflib.get_close_matches(begun, list(by_name), n=1, cutoff=0.75)
-    near = near or difflib.get_close_matches(begun, known, n=1, cutoff=0.6)
+    from difflib import get_close_matches
+
+    near = get_close_matches(begun, list(by_name), n=1, cutoff=0.75)
+    near = near or get_close_matches(begun, known, n=1, cutoff=0.6)
     if near:
         mend = f"Call again with {by_name[near[0]].name} instead."
     else:

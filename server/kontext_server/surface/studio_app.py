@@ -22,7 +22,7 @@ import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import Server
 
-from kontext_server.surface import looking, studio_page
+from kontext_server.surface import looking
 from kontext_server.surface.arguments import Kind, Parameter, schema_of
 from kontext_server.surface.extensions import declares
 from kontext_server.surface.failures import error_result
@@ -104,7 +104,9 @@ def declared(ctx: Context) -> bool:
 
 async def contents() -> types.TextResourceContents:
     """Give the page."""
-    text = await anyio.to_thread.run_sync(studio_page.built)
+    from kontext_server.surface.studio_page import built
+
+    text = await anyio.to_thread.run_sync(built)
     return types.TextResourceContents(uri=URI, text=text, mime_type=MEDIA_TYPE, _meta=_META)
 
 

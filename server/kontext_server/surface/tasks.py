@@ -23,6 +23,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ConfigDict
 
 from kontext_server.surface.asking import owner_of
 from kontext_server.surface.extensions import declares
@@ -36,6 +37,9 @@ IDENTIFIER = "io.modelcontextprotocol/tasks"
 POLL_MS = 1000
 """So often a client should ask; the engine itself looks at a provider every half second to five seconds."""
 METHODS = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
+
+UNBUILT = ConfigDict(defer_build=True)
+"""Few clients know tasks: what reads and writes them is built at the first."""
 
 Context = ServerRequestContext[Any, Any]
 
@@ -94,6 +98,7 @@ class Kind(Protocol):
 class TaskParams(types.RequestParams):
     """Parameters of `tasks/get` and `tasks/cancel`."""
 
+    model_config = UNBUILT
     task_id: str
 
 
@@ -106,6 +111,7 @@ class UpdateParams(TaskParams):
 class TaskFields(types.Result):
     """What both shapes tell of a task."""
 
+    model_config = UNBUILT
     task_id: str
     status: str
     status_message: str | None
@@ -133,6 +139,7 @@ class DetailedTask(TaskFields):
 class Acknowledged(types.Result):
     """The answer of `tasks/update` and `tasks/cancel`: nothing but that it was taken."""
 
+    model_config = UNBUILT
     result_type: Literal["complete"] = "complete"
 
 
