@@ -15,11 +15,17 @@ GALLERY = (
 )
 
 
-def test_one_command_prints_each_figure_beside_its_floor() -> None:
-    command = [sys.executable, str(Path(__file__).parent / "run.py"), "--rounds", "1", "--small"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+def _printed(*command: str) -> list[str]:
+    here = Path(__file__).parent
+    run = subprocess.run(
+        [sys.executable, str(here / command[0]), *command[1:]], capture_output=True, text=True, timeout=120, check=True
+    )
     assert run.stderr == ""  # such as a step that broke: its job would be measured as far as it came
-    lines = [line for line in run.stdout.splitlines() if line.startswith("| ")]
+    return [line for line in run.stdout.splitlines() if line.startswith("| ")]
+
+
+def test_one_command_prints_each_figure_beside_its_floor() -> None:
+    lines = _printed("run.py", "--rounds", "1", "--small")
     assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == [
         "stdio start to initialize, wall",
         "the same, CPU",
@@ -62,3 +68,27 @@ def test_one_command_prints_each_figure_beside_its_floor() -> None:
     ]
     units = (" MB", " ms", " of them", " calls/s", " a second")
     assert all(any(unit in line for unit in units) for line in lines[2:])
+
+
+def test_another_prints_how_cost_grows() -> None:
+    lines = _printed("growing.py", "--small")
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines if "---" not in line] == [
+        "one person's images",
+        "one job",
+        "a page of 50 images",
+        "a search for two words that all have",
+        "a submit under a daily cap, on the disk",
+        "a claim and the intent, on the disk",
+        "start to `initialize`, CPU",
+        "memory after `tools/list`",
+        "the database, an image",
+        "people, 200 images in all",
+        "one job",
+        "a page of 50 images",
+        "a search for two words that all have",
+        "a submit under a daily cap, on the disk",
+        "a claim and the intent, on the disk",
+        "jobs in flight, a call waiting for each",
+        "most memory of the server",
+        "its CPU while it looks at them, a second",
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,14 @@ PROVIDERS = ("replicate", "bfl", "fal")
 STEP_US = 60_000_000
 
 
-def fill(folder: Path, images: int, *, pictures: int, size: tuple[int, int] = (320, 200)) -> None:
+def fill(
+    folder: Path,
+    images: int,
+    *,
+    pictures: int,
+    size: tuple[int, int] = (320, 200),
+    owners: Sequence[str] = (LOCAL_OWNER,),
+) -> None:
     """Fill a data folder.
 
     Args:
@@ -31,16 +38,24 @@ def fill(folder: Path, images: int, *, pictures: int, size: tuple[int, int] = (3
         images: rows, the oldest first, a minute apart up to now.
         pictures: files of their own, for the newest.
         size: of each, px.
+        owners: whose they are, in turn.
     """
     (folder / "images").mkdir(parents=True)
     files = [_picture(folder, n, size) for n in range(min(images, pictures))]
     start = records.to_us(datetime.now(UTC)) - images * STEP_US
     doc = records.job_doc(a_job())
 
-    def rows() -> Iterator[tuple[str, int, tuple[str, int, str], str, str]]:
+    def rows() -> Iterator[tuple[str, str, int, tuple[str, int, str], str, str]]:
         for n in range(images):
             file = files[min(images - 1 - n, len(files) - 1)]
-            yield f"car-{n:06}", start + n * STEP_US, file, PROVIDERS[n % 3], f"Make the car number {n}"
+            yield (
+                f"car-{n:06}",
+                owners[n % len(owners)],
+                start + n * STEP_US,
+                file,
+                PROVIDERS[n % 3],
+                f"Make the car number {n}",
+            )
 
     with closing(sqlite3.connect(folder / "kontext.db")) as db:
         db.isolation_level = None
@@ -50,12 +65,12 @@ def fill(folder: Path, images: int, *, pictures: int, size: tuple[int, int] = (3
         db.executemany(
             """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, created_us, ended_us, fingerprint,
                 key_digest, doc) VALUES (?, ?, 'generate_image', 'completed', '', ?, ?, ?, ?, ?, '', ?)""",
-            ((job, LOCAL_OWNER, prompt, by, at, at, job, doc) for job, at, _, by, prompt in rows()),
+            ((job, owner, prompt, by, at, at, job, doc) for job, owner, at, _, by, prompt in rows()),
         )
         db.executemany(
             """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
                 VALUES (?, 1, ?, ?, ?, 'image/jpeg', ?, ?, ?, ?)""",
-            ((job, LOCAL_OWNER, at, key, *size, length, sha256) for job, at, (key, length, sha256), _, _ in rows()),
+            ((job, owner, at, key, *size, length, sha256) for job, owner, at, (key, length, sha256), _, _ in rows()),
         )
         db.execute("COMMIT")
 
