@@ -32,16 +32,16 @@ _SCREEN = """() => { const cards = [...document.querySelectorAll('.grid canvas')
     return cards.length > 0 && cards.every(c => c.width > 0) && performance.now() }"""
 
 
-def views(*, images: int = IMAGES, rounds: int = ROUNDS) -> list[Row]:
+def views(*, images: int = IMAGES, pictures: int = PICTURES, rounds: int = ROUNDS) -> list[Row]:
     """Measure; nothing where there is no Chromium or no playwright."""
     program = shutil.which("chromium")
-    return [] if program is None else anyio.run(_measured, program, images, rounds)
+    return [] if program is None else anyio.run(_measured, program, images, pictures, rounds)
 
 
-async def _measured(program: str, images: int, rounds: int) -> list[Row]:
+async def _measured(program: str, images: int, pictures: int, rounds: int) -> list[Row]:
     first, drawn, empty = list[float](), list[float](), list[float]()
     with tempfile.TemporaryDirectory() as full, tempfile.TemporaryDirectory() as bare:
-        fill(Path(full) / "data", images, pictures=min(images, PICTURES), size=SIZE)
+        fill(Path(full) / "data", images, pictures=pictures, size=SIZE)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
             new = await _opened(browser, Path(full) / "data")

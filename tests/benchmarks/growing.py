@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="to see that it runs, not to quote")
     small: bool = parser.parse_args().small
     history, owners, in_flight = ((100, 200), (1, 10), (1, 5)) if small else (HISTORY, OWNERS, IN_FLIGHT)
-    of_all, calls, waiting_s = (200, 5, 6) if small else (IMAGES_OF_ALL, CALLS, WAITING_S)
+    of_all, calls, waiting_s = (200, 5, 4) if small else (IMAGES_OF_ALL, CALLS, WAITING_S)
     _table("one person's images", history, [_of_history(images, calls) for images in history])
     _table(f"people, {of_all:,} images in all", owners, [_of_owners(people, of_all, calls) for people in owners])
     _table("jobs in flight, a call waiting for each", in_flight, [_of_jobs(jobs, waiting_s) for jobs in in_flight])
@@ -163,7 +163,7 @@ def _of_jobs(jobs: int, waiting_s: int) -> Column:
             cpu_ms.append((time.monotonic(), cpu_ms_of(pid)))
 
         load(asked, clients=jobs, lasting_s=0.0, meanwhile=look)
-    (began_s, before_ms), (ended_s, after_ms) = cpu_ms[-waiting_s // 3], cpu_ms[-1]
+    (began_s, before_ms), (ended_s, after_ms) = cpu_ms[-1 - waiting_s // 3], cpu_ms[-1]
     resting = (after_ms - before_ms) / (ended_s - began_s)
     return {
         "most memory of the server": f"{max(memory_mb):.0f} MB",

@@ -45,13 +45,14 @@ class Loaded:
     p99_ms: list[float]
 
 
-def rows(*, rounds: int = 5, lasting_s: float = 3.0, in_flight: int = 1000) -> list[Row]:
+def rows(*, rounds: int = 5, lasting_s: float = 3.0, in_flight: int = 1000, waiting_s: int = 20) -> list[Row]:
     """Measure.
 
     Args:
         rounds: interleaved.
         lasting_s: each load of a round.
         in_flight: jobs, each with a call that waits for it.
+        waiting_s: so long.
     """
     with (
         tempfile.TemporaryDirectory() as name,
@@ -102,12 +103,12 @@ def rows(*, rounds: int = 5, lasting_s: float = 3.0, in_flight: int = 1000) -> l
             floor=running_.calls_a_second,
             target="at least 1.5 x",
         ),
-        many(in_flight),
+        many(in_flight, waiting_s),
         flooded(rounds=FLOODS * rounds, lasting_s=lasting_s),
     ]
 
 
-def many(in_flight: int) -> Row:
+def many(in_flight: int, waiting_s: int) -> Row:
     """Measure one process that holds so many jobs, with a call waiting for each, beside itself before them."""
     with (
         tempfile.TemporaryDirectory() as name,
@@ -117,7 +118,7 @@ def many(in_flight: int) -> Row:
         fields(one, "generate_image", {"prompt": "the first", "wait_seconds": 0})
         before_mb = memory_mb_of(one.process.pid)
         asked = [
-            (one.url, request(one.url, "generate_image", {"prompt": f"lake {i}", "wait_seconds": 20}))
+            (one.url, request(one.url, "generate_image", {"prompt": f"lake {i}", "wait_seconds": waiting_s}))
             for i in range(in_flight)
         ]
         most = [before_mb]

@@ -60,8 +60,10 @@ TOPICS = {
         ],
     ),
     "listing": Topic(full=listing.lists, small=partial(listing.lists, images=500, rounds=3)),
-    "gallery": Topic(full=gallery.views, small=partial(gallery.views, images=200, rounds=1)),
-    "over_http": Topic(full=over_http.rows, small=partial(over_http.rows, rounds=1, lasting_s=0.2, in_flight=20)),
+    "gallery": Topic(full=gallery.views, small=partial(gallery.views, images=200, pictures=30, rounds=1)),
+    "over_http": Topic(
+        full=over_http.rows, small=partial(over_http.rows, rounds=1, lasting_s=0.2, in_flight=20, waiting_s=2)
+    ),
     "noticing": Topic(full=noticing.rows, small=partial(noticing.rows, jobs=1, job_s=1.0)),
     "picturing": Topic(full=picturing.rows, small=partial(picturing.rows, rounds=1, turns=1, each=1)),
     "holding": Topic(full=holding.rows, small=partial(holding.rows, edits=2, picture_bytes=1_000_000)),
