@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from kontext_tools.callbacks import BURST, Callbacks
+from kontext_tools.callbacks import OF_ONE_SEND, Callbacks
 from kontext_tools.errors import OutcomeUnknown, ProviderUnavailable
 from kontext_tools.hooks import Hooks, Place
 from kontext_tools.jobs import Job, JobStatus, SendState
@@ -204,11 +204,11 @@ async def test_calls_for_one_send_are_borne_ten_at_once_and_one_a_second(tmp_pat
     async with hearing(tmp_path, host) as (shop, ears):
         job = await shop.until((await shop.generate()).job.id, SendState.SUBMITTED)
         place = place_of(job)
-        at_once = [ears.lets(place) for _ in range(BURST + 2)]
+        at_once = [ears.lets(place) for _ in range(OF_ONE_SEND.burst + 2)]
         other = ears.lets(replace(place, n=2))
         shop.clock.advance(2.5)
         later = [ears.lets(place) for _ in range(4)]
-    assert at_once == [True] * BURST + [False] * 2
+    assert at_once == [True] * OF_ONE_SEND.burst + [False] * 2
     assert (other, later) == (True, [True, True, False, False])
 
 

@@ -3,7 +3,7 @@
 What this is: everything between an address that somebody asked for and the engine: whose hook it is, how much of it is
 borne, whether the host proves itself, whether the same call has come before. What it is not: HTTP (`web.webhooks`), or
 a signature's form (the adapters). Nothing is read or asked for before the address is proven. Above: the server. Below:
-engine, hooks, providers.hooks.
+buckets, engine, hooks, providers.hooks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TypeVar
 
+from kontext_tools.buckets import Bucket, Rate
 from kontext_tools.clocks import Clock
 from kontext_tools.engine import Engine
 from kontext_tools.hooks import MOST_REMEMBERED, Hooks, Place
 from kontext_tools.providers.base import Offer
 from kontext_tools.providers.hooks import Knock, caller_of
 
-BURST = 10
-"""So many calls for one send are taken at once; hosts make two or three."""
-PER_SECOND = 1.0
+OF_ONE_SEND = Rate(burst=10, per_s=1)
+"""Calls for one send; hosts make two or three."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -42,7 +42,7 @@ class Callbacks:
         self._offers = offers
         self._engine = engine
         self._clock = clock
-        self._left: OrderedDict[Place, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[Place, Bucket] = OrderedDict()
         self._heard: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def place(self, provider: str, job_id: str, n: str, proof: str) -> Place | None:
@@ -53,11 +53,10 @@ class Callbacks:
 
     def lets(self, place: Place) -> bool:
         """Whether one more call is borne at this moment."""
-        now = self._clock.monotonic()
-        left, at = self._left.get(place, (float(BURST), now))
-        left = min(float(BURST), left + (now - at) * PER_SECOND)
-        _remember(self._left, place, (left - 1 if left >= 1 else left, now))
-        return left >= 1
+        now_s = self._clock.monotonic()
+        bucket = self._buckets.get(place) or Bucket.full(OF_ONE_SEND, now_s)
+        _remember(self._buckets, place, bucket)
+        return not bucket.take(now_s)
 
     def most_bytes(self, place: Place) -> int:
         """Give how long a call's body may be."""

@@ -2,7 +2,8 @@
 
 What this is: three buckets for each owner, in this process, and the gates that take from them before a handler is
 reached. What it is not: money (`kontext_tools.budget`), or a provider's own limits (`kontext_tools.pacing`). Above:
-server, web. Below: scopes, asking, failures, counting.
+server, web. Below: scopes, asking, failures, counting,
+kontext_tools.buckets.
 
 They hold only where people sign in: whoever is alone on a machine floods nobody. Refused is `rate_limited` with the
 seconds after which the same call passes; nothing was read and nothing sent. A refusal costs as much as an answer, so it
@@ -15,7 +16,6 @@ import functools
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -27,17 +27,9 @@ from kontext_server.surface.asking import whose
 from kontext_server.surface.counting import code_of
 from kontext_server.surface.failures import error_result
 from kontext_server.surface.scopes import EDIT, needed
+from kontext_tools.buckets import Bucket, Rate
 from kontext_tools.clocks import Clock
 from kontext_tools.errors import NotFound, RateLimited, UnknownRef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """So many at once, and so many a second from then on."""
-
-    burst: int
-    per_s: float
-
 
 READ = Rate(burst=600, per_s=60)
 """All that is asked: an agent asks a few times a second, the studio's page for fifty thumbnails at once; so many a
@@ -62,28 +54,13 @@ Context = ServerRequestContext[Any, Any]
 Handler = Callable[[Context, types.CallToolRequestParams], Awaitable[HandlerResult]]
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """What is left at a moment of the monotonic clock."""
-
-    rate: Rate
-    left: float
-    at_s: float
-
-    def wait_s(self, now_s: float) -> float:
-        """Fill up for the time that passed; give the seconds until one is left, 0 where one is."""
-        self.left = min(self.rate.burst, self.left + (now_s - self.at_s) * self.rate.per_s)
-        self.at_s = now_s
-        return max(0.0, (1 - self.left) / self.rate.per_s)
-
-
 class Limits:
     """The buckets of every owner of one process."""
 
     def __init__(self, clock: Clock, *, most_owners: int = MOST_OWNERS) -> None:
         self._clock = clock
         self._most_owners = most_owners
-        self._owners: OrderedDict[str, dict[Rate, _Bucket]] = OrderedDict()
+        self._owners: OrderedDict[str, dict[Rate, Bucket]] = OrderedDict()
         self._held = Counter[str]()
 
     def take(self, owner: str, rate: Rate) -> None:
@@ -95,11 +72,9 @@ class Limits:
         guessed_s = self._bucket(owner, MISS).wait_s(self._clock.monotonic())
         if guessed_s:
             raise _refused("This asked for too much that does not exist", guessed_s)
-        bucket = self._bucket(owner, rate)
-        wait_s = bucket.wait_s(self._clock.monotonic())
+        wait_s = self._bucket(owner, rate).take(self._clock.monotonic())
         if wait_s:
             raise _refused("This server is asked too often", wait_s)
-        bucket.left -= 1
 
     def missed(self, owner: str) -> None:
         """Count what an owner asked for and is not there."""
@@ -153,12 +128,12 @@ class Limits:
             if not self._held[owner]:
                 del self._held[owner]
 
-    def _bucket(self, owner: str, rate: Rate) -> _Bucket:
+    def _bucket(self, owner: str, rate: Rate) -> Bucket:
         buckets = self._owners.setdefault(owner, {})
         self._owners.move_to_end(owner)
         if len(self._owners) > self._most_owners:
             self._owners.popitem(last=False)
-        return buckets.setdefault(rate, _Bucket(rate, rate.burst, self._clock.monotonic()))
+        return buckets.setdefault(rate, Bucket.full(rate, self._clock.monotonic()))
 
 
 def _rate_of(method: str, params: Any) -> Rate:

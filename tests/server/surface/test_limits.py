@@ -14,7 +14,8 @@ from mcp.shared.exceptions import MCPError
 
 from kontext_server.app import LOCAL_OWNER
 from kontext_server.surface.failures import error_result
-from kontext_server.surface.limits import BEGIN, MISS, READ, SPEND, Limits, Rate
+from kontext_server.surface.limits import BEGIN, MISS, READ, SPEND, Limits
+from kontext_tools.buckets import Rate
 from kontext_tools.errors import NotFound, RateLimited
 from support.fake_clock import FakeClock
 
