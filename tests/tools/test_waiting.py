@@ -72,6 +72,16 @@ def blobs_at(held: Held, folder: Path, before: Door) -> Blobs:
     return held.blobs(folder, endpoint=before.url, pace=QUICK)
 
 
+async def left_waiting(folder: Path, links: Links, held: Held, before: Door, clock: FakeClock) -> str:
+    """Let a server take a picture while the storage is away, and end; give its job. Then the storage is there."""
+    before.shut = True
+    async with at(folder, links, blobs_at(held, folder, before), clock=clock) as shop:
+        job_id = (await shop.generate()).job.id
+        await held_up(shop, job_id)
+    before.shut = False
+    return job_id
+
+
 async def test_a_picture_whose_link_died_while_the_storage_was_away_is_carried_over(tmp_path: Path, held: Held) -> None:
     with anyio.fail_after(60), door(held.base_url) as before, linking() as links:
         before.shut = True
@@ -91,11 +101,7 @@ async def test_a_picture_whose_link_died_while_the_storage_was_away_is_carried_o
 async def test_what_waits_is_carried_over_after_a_restart_too(tmp_path: Path, held: Held) -> None:
     clock = FakeClock()
     with anyio.fail_after(60), door(held.base_url) as before, linking() as links:
-        before.shut = True
-        async with at(tmp_path, links, blobs_at(held, tmp_path, before), clock=clock) as shop:
-            job_id = (await shop.generate()).job.id
-            await held_up(shop, job_id)
-        before.shut = False
+        job_id = await left_waiting(tmp_path, links, held, before, clock)
         async with at(tmp_path, links, blobs_at(held, tmp_path, before), clock=clock) as shop:
             job = await shop.until(job_id, *ENDED, step_s=10)
     assert (job.status, links.fetched) == (JobStatus.COMPLETED, ["/a.png"])
@@ -105,11 +111,7 @@ async def test_a_server_at_another_machine_leaves_it_to_the_one_that_has_it(tmp_
     """Its link is dead, and the picture is not here: elsewhere it is, so nothing is given up."""
     clock, here, waits = FakeClock(), tmp_path / "waiting", tmp_path / "elsewhere"
     with anyio.fail_after(60), door(held.base_url) as before, linking() as links:
-        before.shut = True
-        async with at(tmp_path, links, blobs_at(held, tmp_path, before), clock=clock) as shop:
-            job_id = (await shop.generate()).job.id
-            await held_up(shop, job_id)
-        before.shut = False
+        job_id = await left_waiting(tmp_path, links, held, before, clock)
         here.rename(waits)
         async with at(tmp_path, links, blobs_at(held, tmp_path, before), clock=clock) as shop:
             fetched = len(links.fetched)
@@ -126,11 +128,7 @@ async def test_a_server_at_another_machine_leaves_it_to_the_one_that_has_it(tmp_
 async def test_a_machine_that_never_comes_back_is_waited_for_a_week(tmp_path: Path, held: Held) -> None:
     clock = FakeClock()
     with anyio.fail_after(60), door(held.base_url) as before, linking() as links:
-        before.shut = True
-        async with at(tmp_path, links, blobs_at(held, tmp_path, before), clock=clock) as shop:
-            job_id = (await shop.generate()).job.id
-            await held_up(shop, job_id)
-        before.shut = False
+        job_id = await left_waiting(tmp_path, links, held, before, clock)
         (tmp_path / "waiting").rename(tmp_path / "elsewhere")
         clock.advance(timedelta(days=7).total_seconds())
         async with at(tmp_path, links, blobs_at(held, tmp_path, before), clock=clock) as shop:

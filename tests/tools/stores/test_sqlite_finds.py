@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,15 +12,12 @@ from hypothesis import strategies as st
 
 from kontext_tools.references import Ref
 from kontext_tools.stores import schema, sql_finds
-from kontext_tools.stores.finds import ImageRow, Page, Wanted
+from kontext_tools.stores.finds import Page, Wanted
 from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.fake_clock import START
+from support.raw_rows import insert, refs
 
 pytestmark = pytest.mark.anyio
-
-
-def refs(rows: Sequence[ImageRow]) -> list[str]:
-    return [str(row.ref) for row in rows]
 
 
 @given(
@@ -72,20 +68,6 @@ def test_what_is_found_holds_the_words_and_all_that_does_is_found_once_newest_fi
     expected = [f"job-{n:04}/1" for n, prompt in enumerate(prompts) if holds(prompt)]
     assert [ref for one in pages for ref in one] == expected[::-1]
     assert all(len(one) == limit for one in pages[:-1])
-
-
-def insert(db: SqliteDatabase, job_id: str, us: int, *, prompt: str = "a car", parent: str | None = None) -> None:
-    """Write a row as any program may: the index is the database's own affair."""
-    db.execute(
-        """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
-            key_digest, doc) VALUES (?, 'ann', 'edit_image', 'completed', '', ?, 'fal', ?, ?, '', '', '{}')""",
-        (job_id, prompt, parent, us),
-    )
-    db.execute(
-        """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
-            VALUES (?, 1, 'ann', ?, '', 'image/png', 1, 1, 1, '')""",
-        (job_id, us),
-    )
 
 
 def test_an_image_that_is_removed_is_found_no_more() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,41 +11,12 @@ import pytest
 from inline_snapshot import snapshot
 
 from kontext_tools.stores import schema, sql_finds
-from kontext_tools.stores.finds import ImageRow, Wanted
+from kontext_tools.stores.finds import Wanted
 from kontext_tools.stores.sqlite_database import SqliteDatabase
 from support.fake_clock import START
+from support.raw_rows import found, insert_car, insert_image
 
 pytestmark = pytest.mark.anyio
-
-
-def refs(rows: Sequence[ImageRow]) -> list[str]:
-    return [str(row.ref) for row in rows]
-
-
-def insert(
-    db: SqliteDatabase, n: int, *, provider: str = "fal", prompt: str = "a red car", parent: str | None = None
-) -> None:
-    """Write a job with one image as any program may, without a send."""
-    job_id = f"car-{n:04}"
-    db.execute(
-        """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
-            key_digest, doc) VALUES (?, 'ann', 'edit_image', 'completed', '', ?, ?, ?, ?, '', '', '{}')""",
-        (job_id, prompt, provider, parent, n),
-    )
-    keep(db, job_id, us=n)
-
-
-def keep(db: SqliteDatabase, job_id: str, n: int = 1, *, us: int) -> None:
-    db.execute(
-        """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
-            VALUES (?, ?, 'ann', ?, '', 'image/png', 1, 1, 1, '')""",
-        (job_id, n, us),
-    )
-
-
-def found(db: SqliteDatabase, limit: int = 9, before: int | None = None, **wanted: object) -> list[str]:
-    asked = Wanted(**wanted)  # pyright: ignore[reportArgumentType]  # fields by name
-    return refs(sql_finds.images(db, "ann", asked, limit=limit, before=before).rows)
 
 
 @pytest.mark.parametrize("words", [(), ("car",)])
@@ -55,9 +25,9 @@ def test_a_page_of_the_few_that_one_provider_made_walks_over_no_others(words: tu
         with closing(sqlite3.connect(":memory:", factory=SqliteDatabase)) as db:
             schema.migrate(db)
             for n in range(1, 4):
-                insert(db, n, provider="bfl")
+                insert_car(db, n, provider="bfl")
             for n in range(4, 4 + others):
-                insert(db, n)
+                insert_car(db, n)
             taken = list[int]()
             db.set_progress_handler(lambda: taken.append(1), 1)
             assert found(db, provider="bfl", words=words) == ["car-0003/1", "car-0002/1", "car-0001/1"]
@@ -89,10 +59,10 @@ def test_a_database_of_before_makers_were_kept_tells_them_by_its_sends(monkeypat
         with monkeypatch.context() as before:
             before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:9])
             schema.migrate(db)
-        insert(db, 1, provider="bfl")
+        insert_car(db, 1, provider="bfl")
         for n, us in ((2, 2), (3, 3), (4, 4)):
-            keep(db, "car-0001", n, us=us)
-        insert(db, 5, provider="kkiai", prompt="the sea")
+            insert_image(db, "car-0001", n, us=us)
+        insert_car(db, 5, provider="kkiai", prompt="the sea")
         # A send of two images, one that was passed on, and one whose row cannot be read, which tells nothing.
         for n, provider, doc in (
             (1, "fal", json.dumps({"first_output": 1})),
@@ -104,7 +74,7 @@ def test_a_database_of_before_makers_were_kept_tells_them_by_its_sends(monkeypat
                 (n, provider, doc),
             )
         schema.migrate(db)
-        insert(db, 6, provider="bfl", prompt="the sea")
+        insert_car(db, 6, provider="bfl", prompt="the sea")
         rows = sql_finds.images(db, "ann", Wanted(), limit=9, before=None).rows
         assert [(str(row.ref), row.provider) for row in rows] == snapshot(
             [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,17 +10,13 @@ from inline_snapshot import snapshot
 from kontext_tools.jobs import Source, SourceKind
 from kontext_tools.references import Ref
 from kontext_tools.stores import sql_finds
-from kontext_tools.stores.database import Database
-from kontext_tools.stores.finds import ImageRow, Wanted
+from kontext_tools.stores.finds import Wanted
 from support.fake_clock import START
 from support.places import AnyStore, Place
+from support.raw_rows import insert, refs
 from support.rows import keep
 
 pytestmark = pytest.mark.anyio
-
-
-def refs(rows: Sequence[ImageRow]) -> list[str]:
-    return [str(row.ref) for row in rows]
 
 
 async def found(store: AnyStore, text: str = "", *, owner: str = "ann", **wanted: object) -> list[str]:
@@ -80,20 +75,6 @@ async def test_a_search_of_very_many_words_is_none_either(store: AnyStore) -> No
     many = " ".join(f"word{n}" for n in range(5_000))
     assert await found(store, many) == []
     assert await found(store, many, any_word=True) == ["one-car-0000/1"]
-
-
-def insert(db: Database, job_id: str, us: int, *, prompt: str = "a car", parent: str | None = None) -> None:
-    """Write a row as any program may: the index is the database's own affair."""
-    db.execute(
-        """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
-            key_digest, doc) VALUES (?, 'ann', 'edit_image', 'completed', '', ?, 'fal', ?, ?, '', '', '{}')""",
-        (job_id, prompt, parent, us),
-    )
-    db.execute(
-        """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
-            VALUES (?, 1, 'ann', ?, '', 'image/png', 1, 1, 1, '')""",
-        (job_id, us),
-    )
 
 
 async def test_anothers_images_are_never_found(store: AnyStore) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,43 +12,13 @@ from kontext_tools.budget import Caps
 from kontext_tools.references import Ref
 from kontext_tools.stores import sql_finds
 from kontext_tools.stores.base import Handover
-from kontext_tools.stores.database import Database
-from kontext_tools.stores.finds import ImageRow, Wanted
+from kontext_tools.stores.finds import Wanted
 from support.fake_clock import START
 from support.places import AnyStore, Place
+from support.raw_rows import found, insert_car, refs
 from support.rows import a_job, admit, an_output, claim_all
 
 pytestmark = pytest.mark.anyio
-
-
-def refs(rows: Sequence[ImageRow]) -> list[str]:
-    return [str(row.ref) for row in rows]
-
-
-def insert(
-    db: Database, n: int, *, provider: str = "fal", prompt: str = "a red car", parent: str | None = None
-) -> None:
-    """Write a job with one image as any program may, without a send."""
-    job_id = f"car-{n:04}"
-    db.execute(
-        """INSERT INTO jobs (id, owner, tool, status, label, prompt, provider, parent, created_us, fingerprint,
-            key_digest, doc) VALUES (?, 'ann', 'edit_image', 'completed', '', ?, ?, ?, ?, '', '', '{}')""",
-        (job_id, prompt, provider, parent, n),
-    )
-    keep(db, job_id, us=n)
-
-
-def keep(db: Database, job_id: str, n: int = 1, *, us: int) -> None:
-    db.execute(
-        """INSERT INTO outputs (job_id, n, owner, created_us, blob, media_type, width, height, size_bytes, sha256)
-            VALUES (?, ?, 'ann', ?, '', 'image/png', 1, 1, 1, '')""",
-        (job_id, n, us),
-    )
-
-
-def found(db: Database, limit: int = 9, before: int | None = None, **wanted: object) -> list[str]:
-    asked = Wanted(**wanted)  # pyright: ignore[reportArgumentType]  # fields by name
-    return refs(sql_finds.images(db, "ann", asked, limit=limit, before=before).rows)
 
 
 async def test_an_image_is_its_own_sends_providers_also_where_its_job_was_passed_on_after_it(
@@ -78,10 +47,10 @@ async def test_an_image_is_its_own_sends_providers_also_where_its_job_was_passed
 
 def test_one_providers_images_are_found_by_words_time_descent_and_pages(place: Place) -> None:
     with place.opened() as db:
-        insert(db, 1)
-        insert(db, 2, provider="bfl", parent="car-0001/1")
-        insert(db, 3, provider="core.today", prompt="the sea", parent="car-0002/1")
-        insert(db, 4, provider="bfl", prompt="the sea", parent="car-0003/1")
+        insert_car(db, 1)
+        insert_car(db, 2, provider="bfl", parent="car-0001/1")
+        insert_car(db, 3, provider="core.today", prompt="the sea", parent="car-0002/1")
+        insert_car(db, 4, provider="bfl", prompt="the sea", parent="car-0003/1")
         assert found(db, provider="bfl") == ["car-0004/1", "car-0002/1"]
         assert found(db, provider="core.today") == ["car-0003/1"]
         assert found(db, provider="bfl", words=("sea",)) == ["car-0004/1"]
@@ -97,6 +66,6 @@ def test_one_providers_images_are_found_by_words_time_descent_and_pages(place: P
 @pytest.mark.parametrize("name", ["BFL", "bf", "bfl*", 'bfl" OR "fal', "bfls", "", "core", "today", "\x00"])
 def test_a_providers_name_means_itself_alone(place: Place, name: str) -> None:
     with place.opened() as db:
-        insert(db, 1, provider="bfl")
-        insert(db, 2, provider="core.today")
+        insert_car(db, 1, provider="bfl")
+        insert_car(db, 2, provider="core.today")
         assert found(db, provider=name) == []
