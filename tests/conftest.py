@@ -59,15 +59,36 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-UNMEASURED = frozenset({"benchmarks", "browser", "conformance", "end_to_end", "reliability"})
-"""What is not measured, nor the processes that it starts: they walk the ways of the other suites, at twice the cost."""
+OF_THE_WHOLE = frozenset({"benchmarks", "browser", "conformance", "end_to_end", "reliability"})
+"""The suites that start processes and wait for them. Coverage rests in them and in what they start: they walk the ways
+of the other suites, at twice the cost."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with its share of the suites of the whole, file by file.
+
+    Each takes a stretch of the list. In the order of the folders some would have nothing but these, and the last
+    minutes of a run be a few of them alone.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    whole = [item for item in items if OF_THE_WHOLE.intersection(item.path.parts)]
+    others = [item for item in items if not OF_THE_WHOLE.intersection(item.path.parts)]
+    files = list(dict.fromkeys(item.path for item in whole))
+    dealt = list[pytest.Item]()
+    for worker in range(workers):
+        mine = set(files[worker::workers])
+        first = [item for item in whole if item.path in mine]
+        room = max(0, len(items) // workers - len(first))
+        dealt += first + others[:room]
+        others = others[room:]
+    items[:] = dealt + others
 
 
 @pytest.fixture(autouse=True)
 def measured_where_it_tells(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Let coverage rest in the suites of the whole, and follow into the processes that the others start."""
     measuring = Coverage.current()
-    if not UNMEASURED.intersection(request.path.parts):
+    if not OF_THE_WHOLE.intersection(request.path.parts):
         yield
         return
     for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):

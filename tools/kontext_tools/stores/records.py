@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 NO_BEFORE = "The picture that it was made from was deleted, so there is no 'before'."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def to_us(moment: datetime) -> int:
@@ -127,7 +128,7 @@ def _plan_from(data: dict[str, Any]) -> Plan:
 
 def job_doc(job: Job) -> str:
     """Give the document of a job: what no column holds."""
-    return json.dumps(
+    return _text(
         {
             "edit": _edit_to_dict(job.edit),
             "source": None if job.source is None else source_to_dict(job.source),
@@ -140,8 +141,7 @@ def job_doc(job: Job) -> str:
             "agreed": None if job.agreed is None else _price_to_list(job.agreed),
             "part": None if job.part is None else [job.part.plan_id, job.part.step, job.part.run],
             "plan": None if job.plan is None else _plan_to_dict(job.plan),
-        },
-        ensure_ascii=False,
+        }
     )
 
 
@@ -154,7 +154,7 @@ def without_before(doc: str) -> str:
     except (ValueError, TypeError, KeyError):
         return doc
     source = source_to_dict(Source(kind=SourceKind(kind)))
-    return json.dumps({**data, "source": source, "warnings": warnings}, ensure_ascii=False)
+    return _text({**data, "source": source, "warnings": warnings})
 
 
 def damaged() -> StorageDamaged:
@@ -238,7 +238,7 @@ def send_doc(send: Send) -> str:
         "ended_us": _us(send.ended_at),
         "sought": send.sought.value,
     }
-    return json.dumps(data, ensure_ascii=False)
+    return _text(data)
 
 
 @_sound
