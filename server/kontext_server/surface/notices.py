@@ -43,8 +43,9 @@ from kontext_tools.references import Ref
 from kontext_tools.stores.journal import Happening, Mark, What
 
 LOOK_EVERY_S = 0.5
-"""What another process did is told so soon, or at once where the store gave a hint; our own likewise, for both are
-read from the journal."""
+"""What another process did is told so soon, or at once where the store gave a hint. What our own engine did is told at
+once: before the answer of the call that waits for it, after which many a client leaves, and older ones of the SDK fail
+of a notice that comes while they do."""
 LOOK_AGAIN_S = 5.0
 """After a look that the store refused."""
 BACKLOG = 256
@@ -82,6 +83,7 @@ class Notices:
         self._looking = anyio.Lock()
         self._stir = anyio.Event()
         app.engine.hearing.calls(self._stirred)
+        app.engine.tells(lambda _: self._stirred())
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -213,7 +215,7 @@ class Notices:
                     wait_s = LOOK_EVERY_S if await self._look() else LOOK_AGAIN_S
 
     def _stirred(self) -> None:
-        """Look now: another process wrote."""
+        """Look now: something was written."""
         self._stir.set()
 
     async def _look(self) -> bool:
