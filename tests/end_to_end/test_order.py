@@ -20,7 +20,8 @@ def test_a_picture_is_announced_before_the_answer_that_tells_of_it(tmp_path: Pat
 
 def _heard_until_answered(server: ByHand, n: int) -> list[str]:
     arguments: dict[str, Any] = {"prompt": f"lake {n}", "wait_seconds": 30}
-    server.say({"id": f"made {n}", "method": "tools/call", "params": {"name": "generate_image", "arguments": arguments}})
+    asked = {"name": "generate_image", "arguments": arguments}
+    server.say({"id": f"made {n}", "method": "tools/call", "params": asked})
     heard: list[str] = []
     while (message := server.hear()).get("id") != f"made {n}":
         heard.append(message["method"])
