@@ -44,8 +44,8 @@ from kontext_tools.stores.journal import Happening, Mark, What
 
 LOOK_EVERY_S = 0.5
 """What another process did is told so soon, or at once where the store gave a hint. What our own engine did is told at
-once: before the answer of the call that waits for it, after which many a client leaves, and older ones of the SDK fail
-of a notice that comes while they do."""
+once: before the answer of the call that waits for it, after which many a client leaves, and those on the SDK's first
+line fail of a notice that comes while they do (modelcontextprotocol/python-sdk, issue 1960)."""
 LOOK_AGAIN_S = 5.0
 """After a look that the store refused."""
 BACKLOG = 256
