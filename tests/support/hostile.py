@@ -11,7 +11,7 @@ from random import Random
 
 from PIL import Image, PngImagePlugin
 
-from support.pictures import encoded
+from support.pictures import chunk, encoded
 
 MARKER = b"PLANTED-MARKER-7f3a"
 FORMS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -21,11 +21,6 @@ _NAME = MARKER.decode()
 def plain(form: str = "PNG", width: int = 60, height: int = 40, colour: str = "teal") -> bytes:
     """Give an honest picture."""
     return encoded(Image.new("RGB", (width, height), colour), form)
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """Give a PNG chunk."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def marked(form: str, orientation: int = 6, width: int = 60, height: int = 40) -> bytes:

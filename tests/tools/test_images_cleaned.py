@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from contextlib import suppress
 
 import pytest
@@ -17,7 +16,7 @@ from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
 from kontext_tools import images, prints
 from kontext_tools.errors import KontextError, SourceUnreadable
-from support.pictures import encoded
+from support.pictures import chunk, encoded
 from support.pictures import rgb_photo as photo
 
 MARKER = b"PLANTED-MARKER"
@@ -40,10 +39,6 @@ def planted_exif(orientation: int = 1) -> Image.Exif:
 
 def segment(marker: int, body: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -1,8 +1,8 @@
 """The archive: finished pictures on their way into the blobs.
 
 What this is: finished outputs become files before any row says so, and what an edit changed is measured. What it is
-not: states or leases (`finishing`). Above: finishing. Below: originals, shelf, http, blobs, output_folder,
-changes, delivered, prints.
+not: states or leases (`finishing`). Above: finishing. Below: originals, shelf, http, blobs, output_folder, changes,
+delivered, prints.
 
 Outputs die in minutes at some hosts, so they come first: stream to a temporary file, limits, magic bytes, decode,
 sha-256, fsync, rename, fsync of the folder, and then the row.
@@ -250,8 +250,7 @@ class Archive:
         try:
             async with darkroom.slot():
                 data = await self._shelf.read(source.blob, source.facts)
-                before = await anyio.to_thread.run_sync(changes.copy_of, data)
-                return await anyio.to_thread.run_sync(changes.compare, before, after)
+                return await anyio.to_thread.run_sync(lambda: changes.compare(changes.copy_of(data), after))
         except KontextError:
             return None
 

@@ -2,8 +2,7 @@
 
 What this is: three buckets for each owner, in this process, and the gates that take from them before a handler is
 reached. What it is not: money (`kontext_tools.budget`), or a provider's own limits (`kontext_tools.pacing`). Above:
-server, web. Below: scopes, asking, failures, counting,
-kontext_tools.buckets.
+server, web. Below: scopes, asking, failures, counting, kontext_tools.buckets.
 
 They hold only where people sign in: whoever is alone on a machine floods nobody. Refused is `rate_limited` with the
 seconds after which the same call passes; nothing was read and nothing sent. A refusal costs as much as an answer, so it

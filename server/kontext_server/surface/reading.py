@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -120,10 +120,7 @@ def _choice(parameter: Parameter, value: Any) -> str:
     text = parameter.spellings.get(text, text)
     if text in parameter.choices:
         return text
-    from difflib import get_close_matches
-
-    near = get_close_matches(text, parameter.choices, n=1, cutoff=0.3)
-    example = parameter.closest(text) or next(iter(near), parameter.choices[0])
+    example = parameter.closest(text) or _nearest(text, parameter.choices, cutoff=0.3) or parameter.choices[0]
     raise _wrong(
         parameter,
         f"takes one of: {', '.join(parameter.choices)}",
@@ -195,17 +192,20 @@ def _wrong(parameter: Parameter, what: str, fix: str) -> InvalidArgument:
     return InvalidArgument(f"{parameter.name} {what}; nothing was sent.", fix=f"{fix}.", field=parameter.name)
 
 
+def _nearest(text: str, names: Iterable[str], *, cutoff: float) -> str | None:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(text, list(names), n=1, cutoff=cutoff)), None)
+
+
 def _unknown_name(name: str, by_name: Mapping[str, Parameter]) -> InvalidArgument:
     known = sorted({parameter.name for parameter in by_name.values() if parameter.listed})
     # No name is so long: a longer one is like none of them, and looking through it would take its time and memory.
     begun = name[:MAX_NAME_CHARS].lower()
     # A name within a longer one is found among the published names; of the hosts' names only slips of the pen count.
-    from difflib import get_close_matches
-
-    near = get_close_matches(begun, list(by_name), n=1, cutoff=0.75)
-    near = near or get_close_matches(begun, known, n=1, cutoff=0.6)
+    near = _nearest(begun, by_name, cutoff=0.75) or _nearest(begun, known, cutoff=0.6)
     if near:
-        mend = f"Call again with {by_name[near[0]].name} instead."
+        mend = f"Call again with {by_name[near].name} instead."
     else:
         mend = f"Call again without it; the names are: {', '.join(known)}."
     return InvalidArgument("There is an argument of a name that this tool does not take; nothing was sent.", fix=mend)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,13 +11,10 @@ from kontext_tools.jobs import Source, SourceKind
 from kontext_tools.stores.finds import ImageRow, Page
 from support.fake_clock import START
 from support.places import AnyStore
+from support.raw_rows import refs
 from support.rows import a_job, admit, an_output, keep
 
 pytestmark = pytest.mark.anyio
-
-
-def refs(rows: Sequence[ImageRow]) -> list[str]:
-    return [str(row.ref) for row in rows]
 
 
 async def pages(store: AnyStore, limit: int) -> list[list[str]]:
